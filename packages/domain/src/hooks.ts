@@ -1,0 +1,43 @@
+import type { Prisma } from './generated/prisma/client.ts'
+import type { EventType, Kind } from './kind.ts'
+import type { Registry } from './registry.ts'
+import { resourceOf } from './seen.ts'
+import type { ResourceRow } from './store/live.ts'
+import type { Recorded } from './store/record.ts'
+
+/** A hook threw; the transaction it ran in is undone. `ids` are the resources it was given. */
+export class HookError extends Error {
+  readonly ids: readonly string[]
+
+  constructor(kind: string, type: EventType, ids: readonly string[], cause: unknown) {
+    super(`the ${type} hook of ${kind} threw: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    this.name = 'HookError'
+    this.ids = ids
+  }
+}
+
+/** Runs the kind's hooks for what has just happened to these rows, one call for each type of event. */
+export const runHooks = async (
+  tx: Prisma.TransactionClient,
+  registry: Registry,
+  kind: Kind,
+  rows: readonly (ResourceRow & Pick<Recorded, 'type' | 'from' | 'eventAt'>)[],
+): Promise<void> => {
+  for (const type of new Set(rows.map((row) => row.type))) {
+    const hook = kind.hooks[type]
+    if (!hook) continue
+    const batch = rows.filter((row) => row.type === type)
+    const happenings = batch.map((row) => ({
+      type,
+      resource: resourceOf(row, registry),
+      at: row.eventAt,
+      from: row.from as ResourceRow['status'] | null,
+      to: row.status,
+    }))
+    try {
+      await hook(tx, happenings)
+    } catch (error) {
+      throw new HookError(kind.name, type, batch.map((row) => row.id), error)
+    }
+  }
+}

@@ -1,0 +1,181 @@
+import ms, { type StringValue } from 'ms'
+import type { z } from 'zod'
+import type { Prisma } from './generated/prisma/client.ts'
+import type { Status, Terms } from './lifecycle.ts'
+
+/** `'14d'`, `'90 minutes'`, or milliseconds. */
+export type Duration = StringValue | number
+
+/** What can happen to a resource. Effects and hooks are registered by these names. */
+export type EventType = 'issued' | 'used' | 'consumed' | 'renewed' | 'revoked' | 'reminded' | 'grace' | 'expired'
+
+export type Channel = 'email' | 'webhook' | 'handler'
+
+/** Any JSON object; what it holds is the kind's own affair. */
+export type Payload = Record<string, unknown>
+
+/** A resource as everybody sees it: by the database's clock, whether or not its row has been advanced yet. */
+export interface Resource<P = Payload> {
+  readonly id: string
+  readonly kind: string
+  readonly status: Status
+  /** The kind's own word for the status, such as `converted`. */
+  readonly word: string
+  readonly reference: string | null
+  readonly scope: string | null
+  readonly subject: string | null
+  readonly payload: P
+  readonly version: number
+  readonly uses: number
+  /** `null`: any number of uses. */
+  readonly maxUses: number | null
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+  /** `expiresAt` plus grace: from this instant on it is over. */
+  readonly endsAt: Date
+  readonly endedAt: Date | null
+  /** What the database's clock said when this was read. */
+  readonly seenAt: Date
+}
+
+/** What happened, as hooks, handlers and templates are told. */
+export interface Happening<P = Payload> {
+  readonly type: EventType
+  readonly resource: Resource<P>
+  /** When, by the database's clock. */
+  readonly at: Date
+  readonly from: Status | null
+  readonly to: Status | null
+}
+
+/**
+ * Runs inside the transition's own transaction, on the whole batch: what it writes commits with the transition, and when
+ * it throws, nothing does. It may be called again for the same resource after a failure, never after a success.
+ */
+export type Hook<P = Payload> = (
+  tx: Prisma.TransactionClient,
+  happenings: readonly Happening<P>[],
+) => Promise<void> | void
+
+export interface HandlerCall<P = Payload> extends Happening<P> {
+  /** The idempotency key: the same for every attempt at this side effect. */
+  readonly deliveryId: string
+  /** 1 for the first try. */
+  readonly attempt: number
+}
+
+/** Runs in the worker, after the commit, at least once. */
+export type Handler<P = Payload> = (call: HandlerCall<P>) => Promise<void> | void
+
+/** A mail before it is set as text and HTML. */
+export interface Letter {
+  readonly subject: string
+  /** Paragraphs of plain text. */
+  readonly lines: readonly string[]
+  readonly action?: { readonly label: string; readonly url: string }
+}
+
+export interface LetterContext<P = Payload> extends Happening<P> {
+  /** What really remains, in words: "2 days", "about an hour". */
+  readonly remaining: string
+  /** Until when it can be used, in words, UTC. */
+  readonly until: string
+}
+
+export type Template<P = Payload> = (context: LetterContext<P>) => Letter
+
+type PerEvent<T> = Partial<Record<EventType, T>>
+
+export interface KindDefinition<Name extends string, P extends Payload> {
+  /** Lower case, digits and dashes. */
+  name: Name
+  /** What the resource carries. Unknown fields are refused when the schema is strict. */
+  payload: z.ZodType<P>
+  lifetime: {
+    /** Used when neither an end nor a lifetime is given; without it one must be given. */
+    default?: Duration
+    /** One second unless said otherwise. */
+    min?: Duration
+    /** From the issue to the end, all renewals included. */
+    max: Duration
+  }
+  /** How long after `expiresAt` it may still be used. None unless said otherwise. */
+  grace?: Duration
+  /** How long before the end a reminder goes out; whole seconds. `['3d', '1d']` unless said otherwise. */
+  reminders?: readonly Duration[]
+  /** How long the row is kept after the end. 30 days unless said otherwise. Its events stay for good. */
+  retention?: Duration
+  /** How often it can be used; once unless said otherwise. */
+  uses?: number | 'unlimited'
+  /** The kind's own words for statuses. */
+  words?: Partial<Record<Status, string>>
+  /** The mail address for this resource, if it has one. */
+  contact?: (resource: { payload: P; subject: string | null }) => string | undefined
+  mail?: PerEvent<Template<P>>
+  handlers?: PerEvent<Handler<P>>
+  hooks?: PerEvent<Hook<P>>
+}
+
+/** A kind with its durations worked out and its payload's type remembered only by `payload`. */
+export interface Kind<Name extends string = string, P extends Payload = Payload> {
+  readonly name: Name
+  readonly payload: z.ZodType<P>
+  readonly terms: Terms
+  readonly defaultLife: number | undefined
+  readonly words: Partial<Record<Status, string>>
+  readonly contact: ((resource: { payload: Payload; subject: string | null }) => string | undefined) | undefined
+  readonly mail: PerEvent<Template>
+  readonly handlers: PerEvent<Handler>
+  readonly hooks: PerEvent<Hook>
+}
+
+/**
+ * Defines a class of resources: plain data, a few pure functions, and hooks. It owns no clock and no SQL.
+ *
+ * @throws TypeError naming the option that makes no sense.
+ */
+export const defineKind = <const Name extends string, P extends Payload>(
+  definition: KindDefinition<Name, P>,
+): Kind<Name, P> => {
+  const { name, lifetime, uses = 1 } = definition
+  const wrong = (option: string, why: string): never => {
+    throw new TypeError(`kind ${JSON.stringify(name)}: ${option} ${why}`)
+  }
+  const duration = (option: string, value: Duration): number => {
+    const milliseconds = typeof value === 'number' ? value : ms(value)
+    return Number.isFinite(milliseconds) && milliseconds >= 0
+      ? milliseconds
+      : wrong(option, `is not a duration, as '14d' or a number of milliseconds: ${JSON.stringify(value)}`)
+  }
+  if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) wrong('name', 'must be lower case letters, digits and dashes, at most 32')
+  if (uses !== 'unlimited' && !(Number.isInteger(uses) && uses >= 1)) wrong('uses', 'must be 1 or more, or "unlimited"')
+
+  const minLife = duration('lifetime.min', lifetime.min ?? '1s')
+  const maxLife = duration('lifetime.max', lifetime.max)
+  const defaultLife = lifetime.default === undefined ? undefined : duration('lifetime.default', lifetime.default)
+  if (maxLife < minLife) wrong('lifetime.max', 'is below lifetime.min')
+  if (defaultLife !== undefined && (defaultLife < minLife || defaultLife > maxLife))
+    wrong('lifetime.default', 'is outside lifetime.min and lifetime.max')
+  const reminders = (definition.reminders ?? ['3d', '1d']).map((value, i) => duration(`reminders[${i}]`, value) / 1000)
+  if (reminders.some((seconds) => !Number.isInteger(seconds) || seconds < 1))
+    wrong('reminders', 'must be whole seconds, at least one, before the end')
+
+  return {
+    name,
+    payload: definition.payload,
+    terms: {
+      minLife,
+      maxLife,
+      grace: duration('grace', definition.grace ?? 0),
+      reminders: [...new Set(reminders)].sort((a, b) => b - a),
+      retention: duration('retention', definition.retention ?? '30d'),
+      maxUses: uses === 'unlimited' ? null : uses,
+    },
+    defaultLife,
+    words: definition.words ?? {},
+    contact: definition.contact as Kind['contact'],
+    mail: (definition.mail ?? {}) as Kind['mail'],
+    handlers: (definition.handlers ?? {}) as Kind['handlers'],
+    hooks: (definition.hooks ?? {}) as Kind['hooks'],
+  }
+}

@@ -1,0 +1,73 @@
+import { z } from 'zod'
+import { defineKind, type Resource } from '../kind.ts'
+
+const payload = z.strictObject({
+  /** Who is told. */
+  email: z.email().max(254).optional(),
+  product: z.string().min(1).max(200).optional(),
+  plan: z.string().min(1).max(100).optional(),
+})
+
+export type TrialPayload = z.infer<typeof payload>
+
+const productOf = (resource: Resource<TrialPayload>) => resource.payload.product ?? 'your product'
+
+/** Someone may use something for a while before paying for it. */
+export const trial = defineKind({
+  name: 'trial',
+  payload,
+  lifetime: { default: '14d', max: '60d' },
+  grace: '24h',
+  reminders: ['3d', '1d'],
+  words: { consumed: 'converted', grace: 'ending' },
+  contact: (resource) => resource.payload.email,
+  mail: {
+    reminded: ({ resource, remaining, until }) => ({
+      subject: `Your trial of ${productOf(resource)} ends in ${remaining}`,
+      lines: [
+        `Your trial of ${productOf(resource)} ends in ${remaining}, on ${until}.`,
+        'Choose a plan before then and everything goes on as it is.',
+      ],
+    }),
+    grace: ({ resource, remaining, until }) => ({
+      subject: `Your trial of ${productOf(resource)} has run out`,
+      lines: [
+        `Your trial of ${productOf(resource)} has run out. You can go on for another ${remaining}, until ${until}.`,
+        'After that it ends, unless you choose a plan.',
+      ],
+    }),
+    expired: ({ resource }) => ({
+      subject: `Your trial of ${productOf(resource)} has ended`,
+      lines: [`Your trial of ${productOf(resource)} has ended.`, 'You can choose a plan at any time to come back.'],
+    }),
+  },
+})
+
+export interface TrialBanner {
+  /** `ending` from the last three days on and through grace. */
+  readonly phase: 'running' | 'ending' | 'grace' | 'ended' | 'converted'
+  /** When it stops working. */
+  readonly endsAt: Date
+  /** Whole seconds until then, by the database's clock; 0 when it is over. */
+  readonly remainingSeconds: number
+}
+
+/** What an application shows on top of its pages. */
+export const trialBanner = (resource: Resource): TrialBanner => {
+  const left = Math.max(0, resource.endsAt.getTime() - resource.seenAt.getTime())
+  const usable = resource.status === 'active' || resource.status === 'grace'
+  return {
+    phase: phaseOf(resource, left),
+    endsAt: resource.endsAt,
+    remainingSeconds: usable ? Math.floor(left / 1000) : 0,
+  }
+}
+
+const threeDays = 3 * 24 * 60 * 60 * 1000
+
+const phaseOf = (resource: Resource, left: number): TrialBanner['phase'] => {
+  if (resource.status === 'consumed') return 'converted'
+  if (resource.status === 'grace') return 'grace'
+  if (resource.status !== 'active') return 'ended'
+  return left <= threeDays ? 'ending' : 'running'
+}

@@ -1,0 +1,67 @@
+import { LapseError } from './errors.ts'
+import type { Channel, EventType, Kind } from './kind.ts'
+import type { Status } from './lifecycle.ts'
+
+/** One side effect a kind asks for. A mail's target is the resource's contact. */
+interface Effect {
+  readonly kind: string
+  readonly event: EventType
+  readonly channel: Channel
+  readonly target: string | null
+}
+
+/** The kinds one process knows. Rows of other kinds are left to processes that know them, so that no effect is lost. */
+export class Registry {
+  readonly names: readonly string[]
+  readonly effects: readonly Effect[]
+  /**
+   * Kinds that may be advanced together: all without hooks in one statement; each with hooks for itself, so that a hook
+   * that throws holds up nobody else.
+   */
+  readonly groups: readonly { readonly kinds: readonly Kind[]; readonly hooked: boolean }[]
+  readonly #kinds: ReadonlyMap<string, Kind>
+
+  constructor(kinds: readonly Kind[]) {
+    this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
+    if (this.#kinds.size < kinds.length) {
+      const twice = kinds.find((kind, i) => kinds.findIndex((other) => other.name === kind.name) < i)
+      throw new TypeError(`kind ${JSON.stringify(twice?.name)} is defined twice`)
+    }
+    this.names = kinds.map((kind) => kind.name)
+    this.effects = kinds.flatMap((kind) => [
+      ...eventsOf(kind.mail).map((event): Effect => ({ kind: kind.name, event, channel: 'email', target: null })),
+      ...eventsOf(kind.handlers).map(
+        (event): Effect => ({ kind: kind.name, event, channel: 'handler', target: `${kind.name}.${event}` }),
+      ),
+    ])
+    const hooked = kinds.filter((kind) => advancing.some((event) => kind.hooks[event]))
+    const plain = kinds.filter((kind) => !hooked.includes(kind))
+    this.groups = [
+      ...(plain.length > 0 ? [{ kinds: plain, hooked: false }] : []),
+      ...hooked.map((kind) => ({ kinds: [kind], hooked: true })),
+    ]
+  }
+
+  /** @throws LapseError `unknown_kind` */
+  get(name: string): Kind {
+    const kind = this.#kinds.get(name)
+    if (!kind)
+      throw new LapseError('unknown_kind', {
+        field: 'kind',
+        detail: `Configured here: ${this.names.join(', ')}. Add it to lapse.config.ts.`,
+      })
+    return kind
+  }
+
+  find(name: string): Kind | undefined {
+    return this.#kinds.get(name)
+  }
+
+  word(kind: string, status: Status): string {
+    return this.#kinds.get(kind)?.words[status] ?? status
+  }
+}
+
+const advancing = ['reminded', 'grace', 'expired'] as const
+
+const eventsOf = (effects: Partial<Record<EventType, unknown>>) => Object.keys(effects) as EventType[]

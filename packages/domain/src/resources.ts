@@ -1,0 +1,342 @@
+import { v7 as uuidv7 } from 'uuid'
+import type { Sql } from './database.ts'
+import { LapseError } from './errors.ts'
+import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
+import type { EventType, Kind, Payload, Resource } from './kind.ts'
+import { hasEnded, type Refusal, type Timer, timersOf } from './lifecycle.ts'
+import { parsePayload } from './payload.ts'
+import type { Registry } from './registry.ts'
+import { advanceDue } from './advance.ts'
+import { runHooks } from './hooks.ts'
+import { resourceOf } from './seen.ts'
+import { type Draft, insertResources, type IssuedRow } from './store/issue.ts'
+import type { ResourceRow } from './store/live.ts'
+import { countResources, listResources, type ResourceFilter, readResource, type Selector } from './store/read.ts'
+import type { Cause, Owed } from './store/record.ts'
+import { consumeResource, expireResource, renewResource, revokeResource, type TransitionRow } from './store/transition.ts'
+
+/** What the queue is told after the commit. */
+export interface Change {
+  readonly resource: Resource
+  /** To be armed. */
+  readonly timers: readonly Timer[]
+  /** To be taken back: timers that have become pointless. */
+  readonly stale: readonly Timer[]
+  readonly owed: readonly Owed[]
+}
+
+/** Until when: an instant, or milliseconds from now by the database's clock. Never both. */
+export interface End {
+  readonly expiresAt?: Date | undefined
+  readonly expiresInMs?: number | undefined
+}
+
+export interface IssueInput extends End {
+  readonly kind: string
+  readonly reference?: string | undefined
+  readonly scope?: string | undefined
+  readonly subject?: string | undefined
+  readonly payload?: Payload | undefined
+  /** Shorter than the kind's, in milliseconds. */
+  readonly graceMs?: number | undefined
+}
+
+/** Who does it, and why. */
+export interface By {
+  readonly actor?: string | undefined
+  readonly reason?: string | undefined
+}
+
+export type Denial = 'unknown' | 'expired' | 'revoked' | 'consumed'
+
+/** The answer to "may it be used now?". */
+export type CheckResult =
+  | { readonly allowed: true; readonly phase: 'active' | 'grace'; readonly resource: Resource }
+  | { readonly allowed: false; readonly reason: Denial; readonly resource?: Resource }
+
+export type ConsumeResult =
+  | ({ readonly consumed: true } & Change)
+  | { readonly consumed: false; readonly reason: Denial; readonly resource?: Resource }
+
+export interface Page {
+  readonly before?: string | undefined
+  /** 1 to 200; 50 unless said otherwise. */
+  readonly limit?: number | undefined
+}
+
+/** The verbs on resources. `db` is the database, or a transaction that something else must commit with. */
+export class Resources {
+  readonly #prisma: PrismaClient
+  readonly #db: Sql
+  readonly #registry: Registry
+
+  constructor(prisma: PrismaClient, registry: Registry, tx?: Prisma.TransactionClient) {
+    this.#prisma = prisma
+    this.#registry = registry
+    this.#db = tx ?? prisma
+  }
+
+  /** The same verbs inside a transaction. */
+  within(tx: Prisma.TransactionClient): Resources {
+    return new Resources(this.#prisma, this.#registry, tx)
+  }
+
+  /** @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken` */
+  async issue(input: IssueInput, by: By = {}): Promise<Change> {
+    const kind = this.#registry.get(input.kind)
+    const draft = draftOf(kind, input, '')
+    for (let tries = 0; ; tries++) {
+      const [issued] = await this.#insert([kind], [draft], by)
+      if (issued) return this.#changed(issued)
+      // The reference is taken. If its holder is over by the clock it makes room; else it is live.
+      const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
+      if (holder?.live || tries === 2)
+        throw new LapseError('reference_taken', { field: 'reference', detail: `It belongs to ${holder?.id}.` })
+      if (holder) await this.#lapse(kind, holder.id)
+    }
+  }
+
+  /**
+   * Issues all, or none.
+   *
+   * @throws LapseError as `issue`; `field` begins with the index of the one at fault
+   */
+  async issueAll(inputs: readonly IssueInput[], by: By = {}): Promise<Change[]> {
+    const kinds = inputs.map((input) => this.#registry.get(input.kind))
+    const drafts = inputs.map((input, i) => draftOf(this.#registry.get(input.kind), input, `${i}.`))
+    for (const [i, input] of inputs.entries()) {
+      if (input.reference === undefined) continue
+      const holder = await readResource(this.#db, input.kind, { reference: input.reference })
+      if (holder && !holder.live && !hasEnded(holder.status)) await this.#lapse(kinds[i] as Kind, holder.id)
+    }
+    const rows = await this.#atomically(async (tx) => {
+      const issued = await this.#insert([...new Set(kinds)], drafts, by, tx)
+      const taken = issued.indexOf(undefined)
+      if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
+      return issued as IssuedRow[]
+    })
+    return rows.map((row) => this.#changed(row))
+  }
+
+  /** Answers by the database's clock. What is over is denied, and then lapsed if nobody has done it yet. */
+  async check(kindName: string, selector: Selector): Promise<CheckResult> {
+    const kind = this.#registry.get(kindName)
+    const row = await readResource(this.#db, kindName, selector)
+    if (!row) return { allowed: false, reason: 'unknown' }
+    const resource = this.#seen(row)
+    if (row.live) return { allowed: true, phase: row.seen === 'grace' ? 'grace' : 'active', resource }
+    // The denial stands whatever becomes of this: the sweep does it otherwise.
+    if (!hasEnded(row.status)) await this.#lapse(kind, row.id).catch(() => {})
+    return { allowed: false, reason: row.seen as Denial, resource }
+  }
+
+  /** Uses it once, if it is live; the last use ends it. */
+  async consume(kindName: string, selector: Selector, by: By = {}): Promise<ConsumeResult> {
+    const kind = this.#registry.get(kindName)
+    const id = await this.#idOf(kindName, selector)
+    if (id === undefined) return { consumed: false, reason: 'unknown' }
+    const row = await this.#act(kind, ['used', 'consumed'], (db) =>
+      consumeResource(db, kind, id, manual(by), this.#registry),
+    )
+    if (!row) return { consumed: false, reason: 'unknown' }
+    if (row.moved) return { consumed: true, ...this.#changed(row) }
+    return { consumed: false, reason: row.seen as Denial, resource: this.#seen(row) }
+  }
+
+  /**
+   * Gives it a later or an earlier end.
+   *
+   * @throws LapseError `not_found`, `already_ended`, `lifetime_too_short`, `lifetime_too_long`
+   */
+  async renew(kindName: string, selector: Selector, end: End, by: By = {}): Promise<Change> {
+    const kind = this.#registry.get(kindName)
+    const { expiresAtMs, lifeMs } = endOf(kind, end, '', false)
+    const id = await this.#existing(kindName, selector)
+    const row = await this.#act(kind, ['renewed'], (db) =>
+      renewResource(db, kind, id, { expiresAtMs, lifeMs }, manual(by), this.#registry),
+    )
+    if (!row) throw new LapseError('not_found')
+    if (row.moved) return this.#changed(row)
+    if (row.refusal === 'ended')
+      throw new LapseError('already_ended', { detail: `It is ${this.#registry.word(kind.name, row.seen)}. Issue a new one.` })
+    throw lifetimeError(kind, row.refusal, '', row.issuedAt)
+  }
+
+  /** Ends it at once. Quiet when it has ended already: the answer says how. @throws LapseError `not_found` */
+  async revoke(kindName: string, selector: Selector, by: By = {}): Promise<Change> {
+    const kind = this.#registry.get(kindName)
+    const id = await this.#existing(kindName, selector)
+    return this.#end(kind, await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)))
+  }
+
+  /** Expires it at once, without grace. Quiet when it has ended already. @throws LapseError `not_found` */
+  async expire(kindName: string, selector: Selector, by: By = {}): Promise<Change> {
+    const kind = this.#registry.get(kindName)
+    const id = await this.#existing(kindName, selector)
+    return this.#end(kind, await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)))
+  }
+
+  /** @throws LapseError `not_found` */
+  async get(id: string): Promise<Resource> {
+    const row = await readResource(this.#db, undefined, id)
+    if (!row) throw new LapseError('not_found')
+    return this.#seen(row)
+  }
+
+  /** Newest first. */
+  async list(filter: ResourceFilter, page: Page = {}): Promise<Resource[]> {
+    const rows = await listResources(this.#db, filter, { before: page.before, limit: page.limit ?? 50 })
+    return rows.map((row) => this.#seen(row))
+  }
+
+  count(filter: ResourceFilter): Promise<number> {
+    return countResources(this.#db, filter)
+  }
+
+  async #insert(kinds: readonly Kind[], drafts: readonly Draft[], by: By, tx: Sql = this.#db) {
+    const insert = async (db: Sql) => {
+      const rows = await insertResources(db, drafts, manual(by), this.#registry)
+      const refused = rows.findIndex((row) => row.refusal)
+      const { refusal } = rows[refused] ?? {}
+      const draft = drafts[refused]
+      if (refusal && draft)
+        throw lifetimeError(this.#registry.get(draft.kind), refusal, drafts.length > 1 ? `${refused}.` : '')
+      return rows.map((row) => (row.id === null ? undefined : (row as IssuedRow)))
+    }
+    if (!kinds.some((kind) => kind.hooks.issued)) return insert(tx)
+    return this.#atomically(async (own) => {
+      const rows = await insert(own)
+      const issued = rows.filter((row) => row !== undefined)
+      for (const kind of kinds) await runHooks(own, this.#registry, kind, issued.filter((row) => row.kind === kind.name))
+      return rows
+    })
+  }
+
+  /** One verb on one row, with its hook in the same transaction. What was over but not yet advanced is lapsed on the way. */
+  async #act(kind: Kind, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
+    const [row] = types.some((type) => kind.hooks[type])
+      ? await this.#atomically(async (tx) => {
+          const rows = await run(tx)
+          await runHooks(tx, this.#registry, kind, rows.filter((r) => r.moved))
+          return rows
+        })
+      : await run(this.#db)
+    if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status))
+      await this.#lapse(kind, row.id).catch(() => {})
+    return row
+  }
+
+  #end(kind: Kind, row: TransitionRow | undefined): Change {
+    if (!row) throw new LapseError('not_found')
+    if (row.moved) return this.#changed(row)
+    return { resource: this.#seen(row), timers: [], stale: timersToStop(kind, row, row.version), owed: [] }
+  }
+
+  #atomically<T>(act: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+    if (this.#db !== this.#prisma) return act(this.#db as Prisma.TransactionClient)
+    return this.#prisma.$transaction(act, { maxWait: 5_000, timeout: 15_000 })
+  }
+
+  #lapse(kind: Kind, id: string) {
+    return advanceDue(this.#prisma, this.#registry, { trigger: 'lazy' }, { kinds: [kind], ids: [id], limit: 1 })
+  }
+
+  async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
+    if (typeof selector === 'string') return selector
+    return (await readResource(this.#db, kind, selector))?.id
+  }
+
+  async #existing(kind: string, selector: Selector): Promise<string> {
+    const id = await this.#idOf(kind, selector)
+    if (id === undefined) throw new LapseError('not_found')
+    return id
+  }
+
+  #seen(row: ResourceRow): Resource {
+    return resourceOf(row, this.#registry)
+  }
+
+  #changed(row: ResourceRow & { type: EventType; owed: Owed[] | null }): Change {
+    const kind = this.#registry.get(row.kind)
+    const version = row.type === 'renewed' ? row.version - 1 : row.version
+    return {
+      resource: this.#seen(row),
+      timers: row.type === 'used' ? [] : timersOf(lifeOf(row), row.at.getTime()),
+      stale: row.type === 'issued' || row.type === 'used' ? [] : timersToStop(kind, row, version),
+      owed: row.owed ?? [],
+    }
+  }
+}
+
+const manual = ({ actor, reason }: By): Cause => ({ trigger: 'manual', actor, reason })
+
+const lifeOf = (row: ResourceRow) => ({
+  ...row,
+  issuedAt: row.issuedAt.getTime(),
+  expiresAt: row.expiresAt.getTime(),
+  endsAt: row.endsAt.getTime(),
+  endedAt: row.endedAt?.getTime() ?? null,
+  dueAt: row.dueAt?.getTime() ?? null,
+})
+
+/** Every timer a version may have. Which of them are still there does not matter: removing what is not is harmless. */
+const timersToStop = (kind: Kind, row: ResourceRow, version: number): Timer[] => {
+  const base = { id: row.id, kind: row.kind, version, dueAt: 0 }
+  const offsets = new Set([...row.reminders, ...kind.terms.reminders])
+  return [
+    ...[...offsets].map((offset): Timer => ({ ...base, step: 'remind', offset })),
+    { ...base, step: 'expire' },
+    { ...base, step: 'end-grace' },
+  ]
+}
+
+const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
+  const { grace, minLife, maxLife, reminders, maxUses } = kind.terms
+  const { graceMs = grace, subject = null } = input
+  if (!(graceMs >= 0 && graceMs <= grace))
+    throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${grace / 1000} seconds for this kind.` })
+  const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
+  return {
+    id: uuidv7(),
+    kind: kind.name,
+    reference: input.reference ?? null,
+    scope: input.scope ?? null,
+    subject,
+    payload,
+    contact: kind.contact?.({ payload, subject }) ?? null,
+    maxUses,
+    ...endOf(kind, input, path, true),
+    graceMs,
+    minLifeMs: minLife,
+    maxLifeMs: maxLife,
+    reminders,
+  }
+}
+
+const endOf = (kind: Kind, end: End, path: string, orDefault: boolean): { expiresAtMs: number | null; lifeMs: number | null } => {
+  if (end.expiresAt !== undefined && end.expiresInMs !== undefined)
+    throw new LapseError('invalid', { field: `${path}expires_in`, detail: 'Give expires_at or expires_in, not both.' })
+  const expiresAtMs = end.expiresAt?.getTime() ?? null
+  const lifeMs = end.expiresInMs ?? (orDefault && expiresAtMs === null ? kind.defaultLife : undefined) ?? null
+  const given = expiresAtMs ?? lifeMs
+  if (given === null)
+    throw new LapseError('invalid', { field: `${path}expires_at`, detail: `Say when it ends: expires_at, or expires_in.` })
+  // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
+  if (!Number.isFinite(given) || Math.abs(given) > 8e15)
+    throw new LapseError('invalid', { field: `${path}expires_at`, detail: 'That is not an instant.' })
+  return { expiresAtMs, lifeMs }
+}
+
+const lifetimeError = (kind: Kind, refusal: Exclude<Refusal, 'ended'>, path: string, issuedAt?: Date): LapseError => {
+  const { minLife, maxLife } = kind.terms
+  if (refusal === 'too-short')
+    return new LapseError('lifetime_too_short', {
+      field: `${path}expires_at`,
+      detail: `It must end at least ${minLife / 1000} seconds from now, by the database's clock.`,
+    })
+  const latest = issuedAt && ` That is ${new Date(issuedAt.getTime() + maxLife).toISOString()}.`
+  return new LapseError('lifetime_too_long', {
+    field: `${path}expires_at`,
+    detail: `It may end at most ${maxLife / 1000} seconds after it was issued, renewals included.${latest ?? ''}`,
+  })
+}

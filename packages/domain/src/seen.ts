@@ -1,0 +1,23 @@
+import type { Resource } from './kind.ts'
+import type { Registry } from './registry.ts'
+import type { ResourceRow } from './store/live.ts'
+
+/** A row as everybody sees it. */
+export const resourceOf = (row: ResourceRow, registry: Registry): Resource => ({
+  id: row.id,
+  kind: row.kind,
+  status: row.seen,
+  word: registry.word(row.kind, row.seen),
+  reference: row.reference,
+  scope: row.scope,
+  subject: row.subject,
+  payload: row.payload,
+  version: row.version,
+  uses: row.uses,
+  maxUses: row.maxUses,
+  issuedAt: row.issuedAt,
+  expiresAt: row.expiresAt,
+  endsAt: row.endsAt,
+  endedAt: row.endedAt ?? (row.seen === 'expired' ? row.endsAt : null),
+  seenAt: row.at,
+})

@@ -1,0 +1,92 @@
+import type { Sql } from '../database.ts'
+import type { EventType, Kind } from '../kind.ts'
+import type { Status, Step } from '../lifecycle.ts'
+import type { Registry } from '../registry.ts'
+import { columns, empty, type Fragment, isLive, nextReminder, now, type ResourceRow, sql } from './live.ts'
+import { type Cause, type Owed, record } from './record.ts'
+
+/** What happened to one row; enough to arm its next timer and to deliver what it owes. */
+export interface AdvancedRow {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly type: Extract<EventType, 'reminded' | 'grace' | 'expired'>
+  readonly from: Status
+  readonly status: Status
+  readonly latenessMs: number
+  readonly eventAt: Date
+  readonly nextStep: Step
+  readonly dueAt: Date
+  readonly expiresAt: Date
+  readonly owed: Owed[] | null
+}
+
+/**
+ * Takes up to `limit` rows of these kinds that are due, each in one step to where the clock says it is. Rows that someone
+ * else has locked are left to them.
+ *
+ * Nothing waits between the reading of the clock and the lock, and time only goes on: what was due then is due now. A
+ * row that changed in between fails the guard, which is checked again on its newest version.
+ */
+export const advanceResources = <Whole extends boolean>(
+  db: Sql,
+  kinds: readonly Kind[],
+  options: { limit: number; ids?: readonly string[] | undefined; whole: Whole },
+  cause: Cause,
+  registry: Registry,
+) =>
+  db.$queryRaw<(AdvancedRow & (Whole extends true ? ResourceRow : unknown))[]>(sql`
+  WITH clock AS MATERIALIZED (SELECT ${now} AS at),
+  due AS MATERIALIZED (
+    SELECT * FROM resource
+    WHERE due_at <= (SELECT at FROM clock) AND next_step <> 'purge'
+      AND kind = ANY (${kinds.map((kind) => kind.name)}::text[]) ${among(options.ids)}
+    ORDER BY due_at LIMIT ${options.limit}::int
+    FOR UPDATE SKIP LOCKED
+  ), judged AS MATERIALIZED (
+    SELECT d.*, clock.at, k.retention * interval '1 millisecond' AS retention,
+      CASE WHEN NOT ${isLive(sql`d`, sql`clock.at`)} THEN 'expired' WHEN clock.at >= d.expires_at THEN 'grace' ELSE 'reminded' END AS type,
+      (SELECT min(s) FROM unnest(d.reminders) AS s WHERE d.expires_at - make_interval(secs => s) <= clock.at) AS offset_s,
+      ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`clock.at`)} AS reminder
+    FROM due d CROSS JOIN clock
+    JOIN unnest(${kinds.map((kind) => kind.name)}::text[], ${kinds.map((kind) => kind.terms.retention)}::float8[])
+      AS k(kind, retention) USING (kind)
+  ), moved AS (
+    UPDATE resource r SET
+      status = (CASE j.type WHEN 'reminded' THEN j.status::text ELSE j.type END)::lapse_status,
+      ended_at = CASE j.type WHEN 'expired' THEN j.ends_at END,
+      next_step = (CASE j.type WHEN 'expired' THEN 'purge' WHEN 'grace' THEN 'end-grace'
+        ELSE CASE WHEN j.reminder IS NULL THEN 'expire' ELSE 'remind' END END)::lapse_step,
+      due_at = CASE j.type WHEN 'expired' THEN j.at + j.retention WHEN 'grace' THEN j.ends_at
+        ELSE coalesce(j.reminder, j.expires_at) END,
+      failures = 0, changed_at = j.at
+    FROM judged j
+    WHERE r.id = j.id AND r.version = j.version AND r.due_at <= j.at AND r.status IN ('active', 'grace')
+    RETURNING r.*, j.at, j.status AS was, j.type,
+      CASE j.type WHEN 'reminded' THEN 'reminded:' || j.offset_s ELSE j.type END AS occasion,
+      (extract(epoch FROM j.at - CASE j.type WHEN 'expired' THEN j.ends_at WHEN 'grace' THEN j.expires_at ELSE j.due_at END)
+        * 1000)::bigint AS lateness_ms,
+      NULL::jsonb AS data
+  ), ${record(cause, registry)}
+  SELECT ${options.whole ? sql`${columns(sql`m`, sql`m.at`)},` : essentials}
+    m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs", m.at AS "eventAt", o.deliveries AS owed
+  FROM moved m LEFT JOIN owed o ON o.resource_id = m.id`)
+
+const essentials = sql`m.id, m.kind, m.version, m.status, m.next_step AS "nextStep", m.due_at AS "dueAt", m.expires_at AS "expiresAt",`
+
+const among = (ids: readonly string[] | undefined): Fragment => (ids ? sql`AND id = ANY (${ids}::uuid[])` : empty)
+
+/** A hook has refused this row's step: it is tried again later, and later each time, up to an hour. It stays denied meanwhile. */
+export const postpone = (db: Sql, id: string, reason: string, cause: Cause) =>
+  db.$queryRaw<{ version: number; failures: number }[]>(sql`
+  WITH moved AS (
+    UPDATE resource SET failures = failures + 1, due_at = ${now} + make_interval(secs => least(3600, power(2, least(failures, 12))))
+    WHERE id = ${id}::uuid AND next_step <> 'purge' AND due_at <= ${now}
+    RETURNING *
+  ), logged AS (
+    INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, reason, data)
+    SELECT id, kind, 'hook-failed', version, ${now}, status, status, ${cause.trigger}::lapse_trigger, ${reason},
+      jsonb_build_object('failures', failures, 'next_try', due_at)
+    FROM moved
+  )
+  SELECT version, failures FROM moved`)

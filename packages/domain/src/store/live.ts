@@ -1,0 +1,63 @@
+import { Prisma } from '../generated/prisma/client.ts'
+import type { Status, Step } from '../lifecycle.ts'
+
+export const { sql, join, raw, empty } = Prisma
+export type Fragment = Prisma.Sql
+
+/**
+ * The one expression that says a row is live. `row` is an alias of `resource`, `at` an instant of PostgreSQL's clock that
+ * was read after the row was locked, if it is to be changed. Nothing else decides.
+ */
+export const isLive = (row: Fragment, at: Fragment): Fragment =>
+  sql`(${row}.status IN ('active', 'grace') AND ${at} < ${row}.ends_at)`
+
+/** The status everybody sees: a row that is over has expired, swept or not. */
+export const seenStatus = (row: Fragment, at: Fragment): Fragment =>
+  sql`(CASE WHEN ${row}.status NOT IN ('active', 'grace') THEN ${row}.status
+    WHEN NOT ${isLive(row, at)} THEN 'expired'
+    WHEN ${at} >= ${row}.expires_at THEN 'grace'
+    ELSE 'active' END)::lapse_status`
+
+/** The next reminder still ahead of `at`; NULL when none is. */
+export const nextReminder = (expiresAt: Fragment, reminders: Fragment, at: Fragment): Fragment =>
+  sql`(SELECT min(${expiresAt} - make_interval(secs => s)) FROM unnest(${reminders}) AS s
+    WHERE ${expiresAt} - make_interval(secs => s) > ${at})`
+
+/** PostgreSQL's clock, cut to the millisecond that every instant is kept in: `floor(now) < end` is `now < end`. */
+export const now = sql`date_trunc('milliseconds', clock_timestamp())`
+
+/** An epoch in milliseconds as an instant. Never binds a date: see FACTS in docs/decisions/instants.md. */
+export const instant = (epochMs: number | null): Fragment => sql`to_timestamp(${epochMs}::float8 / 1000)`
+
+export const milliseconds = (ms: number): Fragment => sql`(${ms}::float8 * interval '1 millisecond')`
+
+/** A row of `resource` as it comes from the database. */
+export interface ResourceRow {
+  readonly id: string
+  readonly kind: string
+  readonly reference: string | null
+  readonly scope: string | null
+  readonly subject: string | null
+  readonly payload: Record<string, unknown>
+  readonly status: Status
+  readonly seen: Status
+  readonly version: number
+  readonly uses: number
+  readonly maxUses: number | null
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+  readonly endsAt: Date
+  readonly endedAt: Date | null
+  readonly reminders: number[]
+  readonly dueAt: Date | null
+  readonly nextStep: Step | null
+  readonly at: Date
+}
+
+/** The columns of a `ResourceRow`. */
+export const columns = (row: Fragment, at: Fragment): Fragment =>
+  sql`${row}.id, ${row}.kind, ${row}.reference, ${row}.scope, ${row}.subject, ${row}.payload,
+    ${row}.status, ${seenStatus(row, at)} AS seen, ${row}.version, ${row}.uses, ${row}.max_uses AS "maxUses",
+    ${row}.issued_at AS "issuedAt", ${row}.expires_at AS "expiresAt", ${row}.ends_at AS "endsAt",
+    ${row}.ended_at AS "endedAt", ${row}.reminders, ${row}.due_at AS "dueAt", ${row}.next_step AS "nextStep",
+    ${at} AS at`

@@ -1,0 +1,121 @@
+import type { Sql } from '../database.ts'
+import type { Status, Step } from '../lifecycle.ts'
+import { columns, empty, type Fragment, isLive, join, now, type ResourceRow, seenStatus, sql } from './live.ts'
+
+/** One resource by its id, or the newest one with a reference. */
+export type Selector = string | { readonly reference: string }
+
+const matches = (kind: string | undefined, selector: Selector): Fragment =>
+  typeof selector === 'string'
+    ? sql`r.id = ${selector}::uuid ${kind === undefined ? empty : sql`AND r.kind = ${kind}`}`
+    : sql`r.kind = ${kind} AND r.reference = ${selector.reference}`
+
+export const readResource = async (db: Sql, kind: string | undefined, selector: Selector) => {
+  const rows = await db.$queryRaw<(ResourceRow & { live: boolean })[]>(sql`
+    SELECT ${columns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live
+    FROM resource r, (SELECT ${now} AS at) c
+    WHERE ${matches(kind, selector)} ORDER BY r.id DESC LIMIT 1`)
+  return rows[0]
+}
+
+export interface ResourceFilter {
+  readonly kind?: string | undefined
+  /** As everybody sees it, by the database's clock. */
+  readonly status?: Status | undefined
+  /** Only what is live, or only what is over. */
+  readonly live?: boolean | undefined
+  readonly reference?: string | undefined
+  readonly scope?: string | undefined
+  readonly subject?: string | undefined
+}
+
+const filtered = (filter: ResourceFilter): Fragment => {
+  const at = sql`c.at`
+  const row = sql`r`
+  const conditions = [
+    filter.kind !== undefined && sql`r.kind = ${filter.kind}`,
+    filter.reference !== undefined && sql`r.reference = ${filter.reference}`,
+    filter.scope !== undefined && sql`r.scope = ${filter.scope}`,
+    filter.subject !== undefined && sql`r.subject = ${filter.subject}`,
+    filter.status !== undefined && sql`${seenStatus(row, at)} = ${filter.status}::lapse_status`,
+    filter.live !== undefined && sql`${isLive(row, at)} = ${filter.live}`,
+  ].filter((condition) => condition !== false)
+  return conditions.length > 0 ? join(conditions, ' AND ') : sql`true`
+}
+
+/** Newest first. `before` is the last id of the page before. */
+export const listResources = (db: Sql, filter: ResourceFilter, page: { before?: string | undefined; limit: number }) =>
+  db.$queryRaw<ResourceRow[]>(sql`
+  SELECT ${columns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
+  WHERE ${filtered(filter)} ${page.before === undefined ? empty : sql`AND r.id < ${page.before}::uuid`}
+  ORDER BY r.id DESC LIMIT ${page.limit}::int`)
+
+export const countResources = async (db: Sql, filter: ResourceFilter): Promise<number> => {
+  const [row] = await db.$queryRaw<{ n: number }[]>(sql`
+    SELECT count(*)::float8 AS n FROM resource r, (SELECT ${now} AS at) c WHERE ${filtered(filter)}`)
+  return row?.n ?? 0
+}
+
+/** A live row's next step, as a wake-up or the look-ahead needs it. */
+export interface PendingRow {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly nextStep: Step
+  readonly dueAt: Date
+  readonly expiresAt: Date
+  /** What the clock said. */
+  readonly at: Date
+}
+
+const pending = sql`id, kind, version, next_step AS "nextStep", due_at AS "dueAt", expires_at AS "expiresAt", c.at`
+
+/** Where these rows stand now. Ended rows come too, with `purge` for their next step; unknown ids do not. */
+export const readPending = (db: Sql, ids: readonly string[]) =>
+  db.$queryRaw<PendingRow[]>(sql`
+  SELECT ${pending} FROM resource, (SELECT ${now} AS at) c WHERE id = ANY (${ids}::uuid[])`)
+
+export interface Span {
+  /** Only what changed at or after this instant, or is due after `dueAfter`. */
+  readonly changedSince?: Date | undefined
+  readonly dueAfter?: Date | undefined
+  /** How far ahead of the database's clock, in milliseconds; unlimited without. */
+  readonly aheadMs?: number | undefined
+}
+
+/** What will be due, earliest first, in pages: `after` is the last row of the page before. */
+export const upcoming = (
+  db: Sql,
+  kinds: readonly string[],
+  span: Span,
+  page: { after?: PendingRow | undefined; limit: number },
+) => {
+  const { changedSince, dueAfter, aheadMs } = span
+  return db.$queryRaw<PendingRow[]>(sql`
+  WITH clock AS MATERIALIZED (SELECT ${now} AS at)
+  SELECT ${pending} FROM resource, clock c
+  WHERE next_step <> 'purge' AND kind = ANY (${kinds}::text[]) AND due_at > (SELECT at FROM clock)
+    ${aheadMs === undefined ? empty : sql`AND due_at <= (SELECT at FROM clock) + ${aheadMs}::float8 * interval '1 millisecond'`}
+    ${changedSince && dueAfter ? sql`AND (changed_at >= ${epoch(changedSince)} OR due_at > ${epoch(dueAfter)})` : empty}
+    ${page.after ? sql`AND (due_at, id) > (${epoch(page.after.dueAt)}, ${page.after.id}::uuid)` : empty}
+  ORDER BY due_at, id LIMIT ${page.limit}::int`)
+}
+
+const epoch = (date: Date): Fragment => sql`to_timestamp(${date.getTime()}::float8 / 1000)`
+
+/** The database's clock. */
+export const readClock = async (db: Sql): Promise<Date> => {
+  const [row] = await db.$queryRaw<{ at: Date }[]>(sql`SELECT ${now} AS at`)
+  if (!row) throw new Error('PostgreSQL did not tell the time.')
+  return row.at
+}
+
+/** What should have happened and has not: how many rows, and how late the first is. */
+export const overdue = async (db: Sql): Promise<{ count: number; oldestMs: number }> => {
+  const [row] = await db.$queryRaw<{ count: number; oldestMs: number }[]>(sql`
+    WITH clock AS MATERIALIZED (SELECT ${now} AS at)
+    SELECT count(*)::float8 AS count,
+      coalesce(extract(epoch FROM (SELECT at FROM clock) - min(due_at)) * 1000, 0)::float8 AS "oldestMs"
+    FROM resource WHERE next_step <> 'purge' AND due_at <= (SELECT at FROM clock)`)
+  return row ?? { count: 0, oldestMs: 0 }
+}

@@ -1,0 +1,56 @@
+import type { Channel, EventType } from '../kind.ts'
+import type { Trigger } from '../events.ts'
+import type { Registry } from '../registry.ts'
+import { type Fragment, sql } from './live.ts'
+
+/** Who did it, through which layer, and why. */
+export interface Cause {
+  readonly trigger: Trigger
+  readonly actor?: string | undefined
+  readonly reason?: string | undefined
+}
+
+/** A side effect that has just been written down and waits to be delivered. */
+export interface Owed {
+  readonly id: string
+  readonly channel: Channel
+}
+
+/** What every transition adds to the row it returns. */
+export interface Recorded {
+  readonly type: EventType
+  readonly from: string | null
+  readonly latenessMs: number | null
+  readonly eventAt: Date
+  readonly owed: Owed[] | null
+}
+
+/**
+ * The tail of every statement that changes a resource: from its CTE `moved` it writes the event and the deliveries the
+ * kind asks for, so that all three commit or none.
+ *
+ * `moved` has the row's `id, kind, version, status, contact` and `type, occasion, was, at, lateness_ms, data`. Adds the
+ * CTEs `logged` and `owed` (resource_id, deliveries).
+ */
+export const record = (cause: Cause, registry: Registry): Fragment => sql`
+  logged AS (
+    INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, lateness_ms, actor, reason, data)
+    SELECT id, kind, type, version, at, was, status, ${cause.trigger}::lapse_trigger, lateness_ms,
+      ${cause.actor ?? null}::text, ${cause.reason ?? null}::text, data
+    FROM moved
+    RETURNING id, resource_id
+  ), delivered AS (
+    INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
+    SELECT m.id, m.kind, m.version, m.occasion, l.id, e.channel::lapse_channel, coalesce(e.target, m.contact), m.at, m.at
+    FROM moved m
+    JOIN logged l ON l.resource_id = m.id
+    JOIN unnest(${registry.effects.map((e) => e.kind)}::text[], ${registry.effects.map((e) => e.event)}::text[],
+        ${registry.effects.map((e) => e.channel)}::text[], ${registry.effects.map((e) => e.target)}::text[])
+      AS e(kind, event, channel, target) ON e.kind = m.kind AND e.event = m.type
+    WHERE coalesce(e.target, m.contact) IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING id, resource_id, channel
+  ), owed AS (
+    SELECT resource_id, jsonb_agg(jsonb_build_object('id', id, 'channel', channel)) AS deliveries
+    FROM delivered GROUP BY resource_id
+  )`

@@ -1,0 +1,5 @@
+export * from './database.ts'
+export * from './inbox.ts'
+export * from './process.ts'
+export * from './redis.ts'
+export * from './until.ts'

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterFile } from './after-file.ts'
+import { type Child, spawnChild } from './child.ts'
+import { setting } from './environment.ts'
+import { freePort } from './free-port.ts'
+
+/** The test run's shared Redis, and a key prefix that no other test file has. */
+export const testRedis = (): { url: string; prefix: string } => ({
+  url: setting('LAPSE_TEST_REDIS_URL'),
+  prefix: `test-${randomUUID()}`,
+})
+
+export interface PrivateRedis {
+  readonly url: string
+  /** Stops it in order, as an operator would. */
+  stop(): Promise<void>
+  /** Kills it hard. */
+  kill(): Promise<void>
+  /** Starts it again on the same port; with `appendonly`, with its data. */
+  start(): Promise<void>
+  /** Freezes the process: connections stay open and nothing answers. */
+  pause(): void
+  resume(): void
+  /** Loses all data at once. */
+  flush(): Promise<void>
+}
+
+/**
+ * A Redis server of the test's own, to stop, kill, freeze and flush; gone after the test file.
+ * @param options.appendonly keeps its data over stops and kills; off by default.
+ * @param options.settings more of redis.conf, such as `{ 'maxmemory-policy': 'allkeys-lru' }`.
+ */
+export const privateRedis = async ({
+  appendonly = false,
+  settings = {},
+}: { appendonly?: boolean; settings?: Record<string, string> } = {}): Promise<PrivateRedis> => {
+  const folder = mkdtempSync(join(tmpdir(), 'lapse-redis-'))
+  const port = await freePort()
+  const url = `redis://127.0.0.1:${port}`
+  const configuration = {
+    port: String(port),
+    bind: '127.0.0.1',
+    dir: folder,
+    save: '',
+    appendonly: appendonly ? 'yes' : 'no',
+    'maxmemory-policy': 'noeviction',
+    hz: '100',
+    'hash-max-listpack-value': '512',
+    ...settings,
+  }
+  const args = Object.entries(configuration).flatMap(([name, value]) => [`--${name}`, value])
+  const libraries = setting('LAPSE_REDIS_LIB')
+  const env = libraries ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env
+  let server: Child | undefined
+
+  const start = async () => {
+    server = spawnChild(setting('LAPSE_REDIS_SERVER'), args, { env, name: 'redis' })
+    await server.ready(() => ask(url, (client) => client.ping()))
+  }
+  const end = async (signal: NodeJS.Signals) => {
+    const ending = server
+    server = undefined
+    await ending?.end(signal)
+  }
+  afterFile(async () => {
+    await end('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  })
+  await start()
+  return {
+    url,
+    start,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    pause: () => server?.signal('SIGSTOP'),
+    resume: () => server?.signal('SIGCONT'),
+    flush: async () => void (await ask(url, (client) => client.flushall())),
+  }
+}
+
+const ask = async <T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> => {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return await question(client)
+  } finally {
+    client.disconnect()
+  }
+}

@@ -1,0 +1,40 @@
+// Installs what package-lock.json says, unless it is installed already.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { command, failure, run } from './lifetime.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+export const install = async () => {
+  requireNode()
+  if (isInstalled()) return
+  console.log('install: npm ci')
+  // NODE_ENV=production or an npm setting would leave out the tools and PostgreSQL.
+  const args = ['ci', '--include=dev', '--include=optional', '--no-progress']
+  if ((await run('npm', args, { cwd: root, stdio: ['ignore', 2, 'inherit'] })) !== 0) throw failure('npm ci failed')
+}
+
+const requireNode = () => {
+  const { node } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines
+  const numbers = (version) => version.match(/\d+/g).map(Number)
+  const [[major, minor], [oldest, oldestMinor]] = [numbers(process.versions.node), numbers(node)]
+  if (major < oldest || (major === oldest && minor < oldestMinor))
+    throw failure(`Lapse needs Node ${node}; this is ${process.versions.node}.`)
+}
+
+/** npm keeps a record of what it has installed. An optional package may be missing: it can be another platform's. */
+const isInstalled = () => {
+  try {
+    const packages = (file) => JSON.parse(readFileSync(join(root, file), 'utf8')).packages
+    const [wanted, installed] = [packages('package-lock.json'), packages('node_modules/.package-lock.json')]
+    return Object.entries(wanted).every(
+      ([path, { version, optional }]) =>
+        !path.includes('node_modules/') || (installed[path] ? installed[path].version === version : optional),
+    )
+  } catch {
+    return false
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await command(install)

@@ -1,0 +1,100 @@
+// What a command has started, and how it ends: everything registered here is taken down in reverse order,
+// whether the command finishes, fails, or is told to stop.
+import { spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+
+const takedowns = []
+let ending
+
+/** Registers what must be undone at the end; the last registered is undone first. */
+export const atEnd = (takedown) => void takedowns.push(takedown)
+
+/** Runs a whole command: its exit code is what `body` resolves to, 1 when it throws, 128 + n when signal n stops it. */
+export const command = async (body) => {
+  // A closed terminal or pipe must not keep the takedown from running.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  // npm forwards the signals the terminal has sent us already, so only the first one counts.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => void end(128 + constants.signals[signal]))
+  try {
+    await end((await body()) ?? 0)
+  } catch (error) {
+    if (!ending) console.error(error.expected ? error.message : error)
+    await end(1)
+  }
+}
+
+/** Ends the command now: takes everything down, then exits with `code`. */
+export const end = (code = 0) => {
+  ending ??= (async () => {
+    for (const takedown of takedowns.reverse())
+      await Promise.resolve()
+        .then(takedown)
+        .catch((error) => console.error(`while stopping: ${error.message}`))
+    process.exit(code)
+  })()
+  return ending
+}
+
+/** A failure whose message says all a person needs; it is shown without a stack. */
+export const failure = (message) => Object.assign(new Error(message), { expected: true })
+
+/**
+ * Starts a program in a process group of its own, so that Ctrl-C reaches this command alone and it can stop its
+ * programs in order. `log` is a file that receives the output; else `stdio` is as in `child_process`. At the end it
+ * gets `stopSignal`, and its whole group SIGKILL after `grace` ms.
+ */
+export const launch = (program, args, { log, stdio = 'inherit', stopSignal = 'SIGTERM', grace = 10_000, ...rest } = {}) => {
+  if (ending) throw failure('stopping')
+  const file = log && openSync(log, 'a', 0o600)
+  const child = spawn(program, args, { detached: true, stdio: log ? ['ignore', file, file] : stdio, ...rest })
+  if (log) closeSync(file)
+  child.ended = new Promise((resolve) => {
+    child.on('error', (error) => resolve({ code: 127, error })).on('exit', (code, signal) => resolve({ code, signal }))
+  })
+  child.stop = async () => {
+    if (!child.pid) return
+    if (child.exitCode === null && child.signalCode === null) child.kill(stopSignal)
+    let timer
+    await Promise.race([child.ended, new Promise((resolve) => { timer = setTimeout(resolve, grace) })])
+    clearTimeout(timer)
+    try {
+      process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // Nobody is left in the group: the usual case.
+    }
+  }
+  atEnd(child.stop)
+  return child
+}
+
+/** Runs a program to its end and answers its exit code. */
+export const run = async (program, args, options) => {
+  const { code, error } = await launch(program, args, { stopSignal: 'SIGTERM', grace: 5_000, ...options }).ended
+  if (error) throw failure(`${program} could not be started: ${error.message}`)
+  return code ?? 1
+}
+
+/** Runs a program that has to succeed; its output is shown only when it does not. */
+export const must = async (title, program, args, options) => {
+  const child = launch(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  const output = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => output.push(chunk))
+  const closed = new Promise((resolve) => child.on('close', resolve))
+  const { code, error } = await child.ended
+  if (error) throw failure(`${title} failed: ${program} could not be started: ${error.message}`)
+  await closed
+  const text = Buffer.concat(output).toString()
+  if (code !== 0) throw failure(`${title} failed:\n${text.trimEnd()}`)
+  return text
+}
+
+/** The last lines of a log file. */
+export const tail = (file, lines = 15) => {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,95 @@
+// A Redis of our own in a folder, with the settings Lapse recommends, and the ways to one for `npm start`.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import { join } from 'node:path'
+import { atEnd, failure, launch, run, tail } from '../lifetime.mjs'
+import { accepts, freePort, until } from './network.mjs'
+import { findRedisServer, onPath } from './redis-binary.mjs'
+
+/** `hz` decides how late a timer fires, the listpack value halves a timer's memory; losing a key loses a timer. */
+const SETTINGS = ['--hz', '100', '--hash-max-listpack-value', '512', '--maxmemory-policy', 'noeviction', '--save', '']
+
+/**
+ * Starts a private server whose data lives in `home`, or takes over one that a killed command left running there.
+ * `server` is what `findRedisServer` answers.
+ */
+export const startRedis = async (home, server, { durable = true } = {}) => {
+  mkdirSync(home, { recursive: true, mode: 0o700 })
+  const port = (await leftRunning(home)) ?? (await serve(home, server, durable))
+  return { url: `redis://127.0.0.1:${port}`, how: server.how }
+}
+
+/** The Redis of `npm start`: REDIS_URL, one left running, Docker's, or a private server, whichever there is first. */
+export const developerRedis = async (root) => {
+  const home = join(root, '.data', 'redis')
+  if (process.env.REDIS_URL) return { url: await requireRedis(process.env.REDIS_URL), how: 'REDIS_URL' }
+  const port = await leftRunning(join(home, 'data'))
+  if (port) return { url: `redis://127.0.0.1:${port}`, how: 'still running in .data/redis' }
+  return (await fromDocker(root)) ?? startRedis(join(home, 'data'), await findRedisServer(join(home, 'server')))
+}
+
+const requireRedis = async (url) => {
+  const { hostname, port } = URL.canParse(url) ? new URL(url) : {}
+  if (hostname && (await accepts(Number(port || 6379), hostname.replace(/^\[|\]$/g, ''), 3_000))) return url
+  throw failure('REDIS_URL is set, but nothing answers there (expected: redis://host:6379)')
+}
+
+const serve = async (home, { program, libraries }, durable) => {
+  const remembered = join(home, 'port')
+  const port = await freePort(existsSync(remembered) ? Number(readFileSync(remembered, 'utf8')) : 0)
+  writeFileSync(remembered, String(port))
+  const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', home]
+  const persistence = durable ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
+  const env = libraries ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env
+  const log = join(home, 'server.log')
+  const server = launch(program, [...place, ...persistence, ...SETTINGS], { log, env })
+  const ready = async () => server.exitCode !== null || (await ask(port, 'PING'))?.startsWith('+PONG')
+  if (!(await until(ready, 20_000)) || server.exitCode !== null) throw failure(`Redis did not start:\n${tail(log)}`)
+  return port
+}
+
+const leftRunning = async (home) => {
+  const remembered = join(home, 'port')
+  if (!existsSync(remembered)) return undefined
+  const port = Number(readFileSync(remembered, 'utf8'))
+  // Whoever has that port now is ours only if it works in our folder.
+  if (!(await ask(port, 'CONFIG GET dir'))?.includes(realpathSync(home))) return undefined
+  atEnd(async () => {
+    await ask(port, 'SHUTDOWN')
+    await until(async () => !(await accepts(port)), 10_000)
+  })
+  return port
+}
+
+/** One inline command on a bare socket; the reply as it came, or undefined when none did. */
+const ask = (port, command) =>
+  new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1' })
+    const answer = (reply) => {
+      socket.destroy()
+      resolve(reply)
+    }
+    socket
+      .setTimeout(1_000, () => answer())
+      .on('error', () => answer())
+      .on('close', () => answer())
+      .on('connect', () => socket.write(`${command}\r\n`))
+      .on('data', (data) => answer(data.toString()))
+  })
+
+const fromDocker = async (root) => {
+  if (!onPath('docker')) return undefined
+  if (spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 3_000 }).status !== 0) return undefined
+  // A project of its own, beside a `docker compose up` of everything; an empty port lets Docker choose one. Compose
+  // reads the whole file, so what the other services require must have some value.
+  const compose = ['compose', '--project-name', 'lapse-npm-start']
+  const required = ['POSTGRES_PASSWORD', 'LAPSE_APP_PASSWORD', 'LAPSE_ROOT_TOKEN', 'LAPSE_BOARD_PASSWORD']
+  const env = { ...process.env, ...Object.fromEntries(required.map((name) => [name, 'unused'])), REDIS_PORT: '' }
+  const options = { cwd: root, env }
+  if ((await run('docker', [...compose, 'up', '--detach', '--wait', 'redis'], options)) !== 0) return undefined
+  atEnd(() => spawnSync('docker', [...compose, 'stop', 'redis'], { ...options, stdio: 'ignore' }))
+  const { stdout } = spawnSync('docker', [...compose, 'port', 'redis', '6379'], { ...options, encoding: 'utf8' })
+  const port = /:(\d+)\s*$/.exec(stdout ?? '')?.[1]
+  return port && { url: `redis://127.0.0.1:${port}`, how: 'docker compose' }
+}

@@ -1,0 +1,136 @@
+import { spawn } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const owner = new URL(process.env.LAPSE_TEST_OWNER_URL as string)
+const at = (database: string) => Object.assign(new URL(owner), { pathname: database }).href
+
+let folder: string
+let url: string
+
+const sql = async (text: string, connectionString = url) => {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** Runs `npm run migrate <args>` for the project in `folder`, on a database of its own. */
+const migrate = (args: string, env: Record<string, string> = {}) =>
+  new Promise<{ code: number | null; output: string }>((resolve) => {
+    const child = spawn(process.execPath, [join(root, 'scripts/migrate.mjs'), ...args.split(' ')], {
+      cwd: folder,
+      env: { ...process.env, MIGRATE_DATABASE_URL: url, ...env },
+    })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data))
+    child.on('close', (code) => resolve({ code, output }))
+  })
+
+const migration = (name: string, text: string) => {
+  mkdirSync(join(folder, 'prisma/migrations', name), { recursive: true })
+  writeFileSync(join(folder, 'prisma/migrations', name, 'migration.sql'), text)
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lapse-migrate-'))
+  cpSync(join(root, 'prisma'), join(folder, 'prisma'), { recursive: true })
+  const name = `migrate_${randomUUID().replaceAll('-', '')}`
+  await sql(`CREATE DATABASE ${name}`, at('postgres'))
+  url = at(name)
+})
+
+afterEach(async () => {
+  rmSync(folder, { recursive: true, force: true })
+  await sql(`DROP DATABASE "${new URL(url).pathname.slice(1)}" WITH (FORCE)`, at('postgres'))
+})
+
+describe('deploy', () => {
+  it('applies what is pending, and nothing the second time', async () => {
+    expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringMatching(/^pending {2}\d+_init$/m) })
+    expect(await migrate('deploy')).toMatchObject({ code: 0, output: expect.stringMatching(/^applied \d+_init$/m) })
+    expect(await migrate('deploy')).toEqual({ code: 0, output: 'Nothing to apply: up to date.\n' })
+    expect(await migrate('status')).toMatchObject({ code: 0, output: expect.stringMatching(/^applied {2}\d+_init$/m) })
+  })
+
+  it('grants the application its role, and says when it cannot', async () => {
+    const can = () => sql(`SELECT has_table_privilege('lapse_app', 'resource', 'UPDATE') AS change,
+      has_table_privilege('lapse_app', 'event', 'DELETE') AS forge`)
+    await migrate('deploy')
+    expect(await can()).toEqual([{ change: false, forge: false }])
+    expect(await migrate('deploy', { LAPSE_APP_ROLE: 'lapse_app' })).toMatchObject({ code: 0 })
+    expect(await can()).toEqual([{ change: true, forge: false }])
+    expect(await migrate('deploy', { LAPSE_APP_ROLE: 'nobody_here' })).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('"nobody_here" does not exist'),
+    })
+  })
+
+  it('run twice at once, applies everything once', async () => {
+    const both = await Promise.all([migrate('deploy'), migrate('deploy')])
+    expect(both.map(({ code }) => code)).toEqual([0, 0])
+    const applied = await sql('SELECT migration_name FROM _prisma_migrations')
+    expect(applied).toHaveLength(readdirSync(join(root, 'prisma/migrations'), { withFileTypes: true }).filter((e) => e.isDirectory()).length)
+  })
+
+  it('leaves nothing of a migration that fails, names it, and goes on after it is resolved', async () => {
+    const name = '29990101000000_broken'
+    migration(name, 'CREATE TABLE half (id int); SELECT 1 / 0;')
+    expect(await migrate('deploy')).toEqual({ code: 1, output: expect.stringContaining(`${name}: `) })
+    expect(await sql("SELECT to_regclass('half') AS half")).toEqual([{ half: null }])
+    expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringContaining(`FAILED   ${name}`) })
+    expect(await migrate('deploy')).toMatchObject({ code: 1, output: expect.stringContaining(name) })
+
+    migration(name, "CREATE FUNCTION whole() RETURNS text LANGUAGE sql AS $$ SELECT 'a;b'; $$;")
+    expect(await migrate(`resolve rolled-back ${name}`)).toMatchObject({ code: 0 })
+    expect(await migrate('deploy')).toMatchObject({ code: 0, output: expect.stringContaining(`applied ${name}`) })
+    expect(await sql('SELECT whole()')).toEqual([{ whole: 'a;b' }])
+  })
+})
+
+it('status shows a migration that was edited afterwards, and one the folder does not have', async () => {
+  migration('29990101000000_more', 'CREATE TABLE more (id int);')
+  await migrate('deploy')
+  migration('29990101000000_more', 'CREATE TABLE other (id int);')
+  expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringContaining('EDITED   29990101000000_more') })
+  rmSync(join(folder, 'prisma/migrations/29990101000000_more'), { recursive: true })
+  expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringContaining('UNKNOWN  29990101000000_more') })
+})
+
+it('resolve applied notes a migration whose work was done by hand', async () => {
+  await migrate('deploy')
+  migration('29990101000000_by_hand', 'SELECT 1 / 0;')
+  expect(await migrate('resolve applied 29990101000000_by_hand')).toMatchObject({ code: 0 })
+  expect(await migrate('status')).toMatchObject({ code: 0 })
+})
+
+it('check finds what the schema has beyond the migrations, new writes it, and the shadow databases are gone', async () => {
+  expect(await migrate('check')).toMatchObject({ code: 0 })
+  expect(await migrate('new nothing')).toMatchObject({ code: 0, output: expect.stringContaining('Nothing to write') })
+  writeFileSync(join(folder, 'prisma/schema/extra.prisma'), 'model Extra {\n  id Int @id\n}\n')
+  expect(await migrate('check')).toMatchObject({ code: 1, output: expect.stringContaining('CREATE TABLE "Extra"') })
+  expect(await migrate('new Add Extra')).toMatchObject({ code: 0, output: expect.stringMatching(/\d{14}_add\/migration.sql/) })
+  expect(await migrate('check')).toMatchObject({ code: 0 })
+  expect(await migrate('deploy')).toMatchObject({ code: 0 })
+  expect(await sql("SELECT datname FROM pg_database WHERE datname LIKE 'lapse_shadow%'")).toEqual([])
+})
+
+it('says how to use it', async () => {
+  expect(await migrate('help')).toMatchObject({ code: 0, output: expect.stringContaining('rolled-back') })
+  for (const wrong of ['nonsense', 'new', 'resolve applied'])
+    expect(await migrate(wrong)).toMatchObject({ code: 2, output: expect.stringContaining('npm run migrate') })
+})
+
+it("the engine is byte for byte the one inside Prisma's command line", () => {
+  const hash = (file: string) => createHash('sha256').update(readFileSync(join(root, 'node_modules', file))).digest('hex')
+  expect(hash('@prisma/schema-engine-wasm/schema_engine_bg.wasm')).toBe(hash('prisma/build/schema_engine_bg.wasm'))
+})

@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config'
+
+// The packages' sources are tested, not what was built of them.
+const conditions = ['source', 'module', 'node', 'development|production']
+const fromSource = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: ['source', 'node'] } } }
+
+const unit = '{packages,apps,examples,scripts}/**/*.unit.test.ts'
+const exclude = ['**/node_modules/**', '**/dist/**', '.data/**']
+
+export default defineConfig({
+  test: {
+    // Each integration file brings processes of its own; more files at once would only make them wait for each other.
+    maxWorkers: 2,
+    projects: [
+      { ...fromSource, test: { name: 'unit', include: [unit], exclude } },
+      {
+        ...fromSource,
+        test: {
+          name: 'integration',
+          include: ['{packages,apps,scripts,test}/**/*.test.ts', 'examples/**/*.test.ts'],
+          exclude: [...exclude, unit],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+    ],
+    coverage: { include: ['packages/*/src/**', 'apps/*/src/**'], exclude: ['**/generated/**'], reporter: ['text'] },
+  },
+})

@@ -1,8 +1,8 @@
 import type { PrismaClient } from './generated/prisma/client.ts'
+import { HookError, runHooks } from './hooks.ts'
 import type { Kind } from './kind.ts'
 import type { Timer } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
-import { HookError, runHooks } from './hooks.ts'
 import { type AdvancedRow, advanceResources, postpone } from './store/advance.ts'
 import type { PendingRow } from './store/read.ts'
 import type { Cause } from './store/record.ts'
@@ -92,7 +92,9 @@ const advanceHooked = async (
 }
 
 /** The timer for a row's next step; none when it only waits to be purged. */
-export const nextTimer = (row: Pick<PendingRow, 'id' | 'kind' | 'version' | 'nextStep' | 'dueAt' | 'expiresAt'>): Timer | undefined => {
+export const nextTimer = (
+  row: Pick<PendingRow, 'id' | 'kind' | 'version' | 'nextStep' | 'dueAt' | 'expiresAt'>,
+): Timer | undefined => {
   const { id, kind, version, nextStep: step } = row
   if (step === 'purge') return undefined
   const dueAt = row.dueAt.getTime()

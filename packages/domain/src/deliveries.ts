@@ -34,7 +34,13 @@ const fields = sql`d.id, d.resource_id AS "resourceId", d.kind, d.version, d.eve
 export interface Claim {
   readonly delivery: { readonly id: string; readonly target: string; readonly attempt: number; readonly round: number }
   readonly row: ResourceRow
-  readonly event: { readonly type: EventType; readonly at: Date; readonly from: Status | null; readonly to: Status | null; readonly trigger: Trigger }
+  readonly event: {
+    readonly type: EventType
+    readonly at: Date
+    readonly from: Status | null
+    readonly to: Status | null
+    readonly trigger: Trigger
+  }
 }
 
 export type ClaimResult =
@@ -186,7 +192,10 @@ export const readDelivery = async (db: Sql, id: string): Promise<Delivery & { lo
 }
 
 /** Makes deliveries that gave up, or wait for their next try, due at once. Returns which. */
-export const retryDeliveries = (db: Sql, which: { id: string } | DeliveryFilter): Promise<(Owed & { round: number })[]> => {
+export const retryDeliveries = (
+  db: Sql,
+  which: { id: string } | DeliveryFilter,
+): Promise<(Owed & { round: number })[]> => {
   const conditions = 'id' in which ? [sql`d.id = ${which.id}::uuid`] : conditionsOf(which)
   return db.$queryRaw(sql`
     UPDATE delivery d SET status = 'pending', round = d.round + 1, next_attempt_at = ${now}, settled_at = NULL

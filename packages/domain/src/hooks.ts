@@ -37,7 +37,12 @@ export const runHooks = async (
     try {
       await hook(tx, happenings)
     } catch (error) {
-      throw new HookError(kind.name, type, batch.map((row) => row.id), error)
+      throw new HookError(
+        kind.name,
+        type,
+        batch.map((row) => row.id),
+        error,
+      )
     }
   }
 }

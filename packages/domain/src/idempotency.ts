@@ -1,6 +1,6 @@
-import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
 import type { Sql } from './database.ts'
 import { LapseError } from './errors.ts'
+import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
 import { now, sql } from './store/live.ts'
 
 /** A request that may come again. `fingerprint` is a hash of what was asked for, `owner` of who asked. */

@@ -1,7 +1,15 @@
 export { type Advanced, nextTimer } from './advance.ts'
 export { type Backoff, backoff } from './backoff.ts'
 export { type DatabaseReport, schemaVersion } from './database.ts'
-export type { Attempt, AttemptOutcome, Claim, ClaimResult, Delivery, DeliveryFilter, DeliveryStatus } from './deliveries.ts'
+export type {
+  Attempt,
+  AttemptOutcome,
+  Claim,
+  ClaimResult,
+  Delivery,
+  DeliveryFilter,
+  DeliveryStatus,
+} from './deliveries.ts'
 export { createDomain, type Domain, type DomainOptions } from './domain.ts'
 export { type ErrorCode, LapseError } from './errors.ts'
 export type { Event, EventFilter, IdleWakeUp, Trigger } from './events.ts'
@@ -10,8 +18,8 @@ export { HookError } from './hooks.ts'
 export type { Request } from './idempotency.ts'
 export {
   type Channel,
-  defineKind,
   type Duration,
+  defineKind,
   type EventType,
   type Handler,
   type HandlerCall,
@@ -26,8 +34,8 @@ export {
   type Template,
 } from './kind.ts'
 export { type TrialBanner, type TrialPayload, trial, trialBanner } from './kinds/trial.ts'
-export * as lifecycle from './lifecycle.ts'
 export type { Status, Step, Terms, Timer } from './lifecycle.ts'
+export * as lifecycle from './lifecycle.ts'
 export type { Registry } from './registry.ts'
 export type { By, Change, CheckResult, ConsumeResult, Denial, End, IssueInput, Page, Resources } from './resources.ts'
 export type { AdvancedRow } from './store/advance.ts'

@@ -1,19 +1,25 @@
-import { v7 as uuidv7 } from 'uuid'
+import { v7 as uuidv7, validate as isUuid } from 'uuid'
+import { advanceDue } from './advance.ts'
 import type { Sql } from './database.ts'
 import { LapseError } from './errors.ts'
 import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
+import { runHooks } from './hooks.ts'
 import type { EventType, Kind, Payload, Resource } from './kind.ts'
 import { hasEnded, type Refusal, type Timer, timersOf } from './lifecycle.ts'
 import { parsePayload } from './payload.ts'
 import type { Registry } from './registry.ts'
-import { advanceDue } from './advance.ts'
-import { runHooks } from './hooks.ts'
 import { resourceOf } from './seen.ts'
-import { type Draft, insertResources, type IssuedRow } from './store/issue.ts'
+import { type Draft, type IssuedRow, insertResources } from './store/issue.ts'
 import type { ResourceRow } from './store/live.ts'
 import { countResources, listResources, type ResourceFilter, readResource, type Selector } from './store/read.ts'
 import type { Cause, Owed } from './store/record.ts'
-import { consumeResource, expireResource, renewResource, revokeResource, type TransitionRow } from './store/transition.ts'
+import {
+  consumeResource,
+  expireResource,
+  renewResource,
+  revokeResource,
+  type TransitionRow,
+} from './store/transition.ts'
 
 /** What the queue is told after the commit. */
 export interface Change {
@@ -121,7 +127,7 @@ export class Resources {
   /** Answers by the database's clock. What is over is denied, and then lapsed if nobody has done it yet. */
   async check(kindName: string, selector: Selector): Promise<CheckResult> {
     const kind = this.#registry.get(kindName)
-    const row = await readResource(this.#db, kindName, selector)
+    const row = await this.#read(kindName, selector)
     if (!row) return { allowed: false, reason: 'unknown' }
     const resource = this.#seen(row)
     if (row.live) return { allowed: true, phase: row.seen === 'grace' ? 'grace' : 'active', resource }
@@ -158,7 +164,9 @@ export class Resources {
     if (!row) throw new LapseError('not_found')
     if (row.moved) return this.#changed(row)
     if (row.refusal === 'ended')
-      throw new LapseError('already_ended', { detail: `It is ${this.#registry.word(kind.name, row.seen)}. Issue a new one.` })
+      throw new LapseError('already_ended', {
+        detail: `It is ${this.#registry.word(kind.name, row.seen)}. Issue a new one.`,
+      })
     throw lifetimeError(kind, row.refusal, '', row.issuedAt)
   }
 
@@ -166,19 +174,25 @@ export class Resources {
   async revoke(kindName: string, selector: Selector, by: By = {}): Promise<Change> {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
-    return this.#end(kind, await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)))
+    return this.#end(
+      kind,
+      await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
+    )
   }
 
   /** Expires it at once, without grace. Quiet when it has ended already. @throws LapseError `not_found` */
   async expire(kindName: string, selector: Selector, by: By = {}): Promise<Change> {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
-    return this.#end(kind, await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)))
+    return this.#end(
+      kind,
+      await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
+    )
   }
 
   /** @throws LapseError `not_found` */
   async get(id: string): Promise<Resource> {
-    const row = await readResource(this.#db, undefined, id)
+    const row = await this.#read(undefined, id)
     if (!row) throw new LapseError('not_found')
     return this.#seen(row)
   }
@@ -207,7 +221,13 @@ export class Resources {
     return this.#atomically(async (own) => {
       const rows = await insert(own)
       const issued = rows.filter((row) => row !== undefined)
-      for (const kind of kinds) await runHooks(own, this.#registry, kind, issued.filter((row) => row.kind === kind.name))
+      for (const kind of kinds)
+        await runHooks(
+          own,
+          this.#registry,
+          kind,
+          issued.filter((row) => row.kind === kind.name),
+        )
       return rows
     })
   }
@@ -217,7 +237,12 @@ export class Resources {
     const [row] = types.some((type) => kind.hooks[type])
       ? await this.#atomically(async (tx) => {
           const rows = await run(tx)
-          await runHooks(tx, this.#registry, kind, rows.filter((r) => r.moved))
+          await runHooks(
+            tx,
+            this.#registry,
+            kind,
+            rows.filter((r) => r.moved),
+          )
           return rows
         })
       : await run(this.#db)
@@ -242,8 +267,13 @@ export class Resources {
   }
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
-    if (typeof selector === 'string') return selector
+    if (typeof selector === 'string') return isUuid(selector) ? selector : undefined
     return (await readResource(this.#db, kind, selector))?.id
+  }
+
+  /** What is no id belongs to nothing. */
+  async #read(kind: string | undefined, selector: Selector) {
+    return typeof selector === 'string' && !isUuid(selector) ? undefined : readResource(this.#db, kind, selector)
   }
 
   async #existing(kind: string, selector: Selector): Promise<string> {
@@ -313,14 +343,22 @@ const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
   }
 }
 
-const endOf = (kind: Kind, end: End, path: string, orDefault: boolean): { expiresAtMs: number | null; lifeMs: number | null } => {
+const endOf = (
+  kind: Kind,
+  end: End,
+  path: string,
+  orDefault: boolean,
+): { expiresAtMs: number | null; lifeMs: number | null } => {
   if (end.expiresAt !== undefined && end.expiresInMs !== undefined)
     throw new LapseError('invalid', { field: `${path}expires_in`, detail: 'Give expires_at or expires_in, not both.' })
   const expiresAtMs = end.expiresAt?.getTime() ?? null
   const lifeMs = end.expiresInMs ?? (orDefault && expiresAtMs === null ? kind.defaultLife : undefined) ?? null
   const given = expiresAtMs ?? lifeMs
   if (given === null)
-    throw new LapseError('invalid', { field: `${path}expires_at`, detail: `Say when it ends: expires_at, or expires_in.` })
+    throw new LapseError('invalid', {
+      field: `${path}expires_at`,
+      detail: `Say when it ends: expires_at, or expires_in.`,
+    })
   // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
   if (!Number.isFinite(given) || Math.abs(given) > 8e15)
     throw new LapseError('invalid', { field: `${path}expires_at`, detail: 'That is not an instant.' })

@@ -69,4 +69,3 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
     m.at AS "eventAt", o.deliveries AS owed
   FROM judged j LEFT JOIN moved m ON m.id = j.id LEFT JOIN owed o ON o.resource_id = m.id
   ORDER BY j.ordinality`)
-

@@ -1,5 +1,5 @@
-import type { Channel, EventType } from '../kind.ts'
 import type { Trigger } from '../events.ts'
+import type { Channel, EventType } from '../kind.ts'
 import type { Registry } from '../registry.ts'
 import { type Fragment, sql } from './live.ts'
 

@@ -1,11 +1,25 @@
 import type { Sql } from '../database.ts'
 import type { Kind } from '../kind.ts'
 import type { Registry } from '../registry.ts'
-import { columns, empty, type Fragment, instant, isLive, milliseconds, nextReminder, now, type ResourceRow, sql } from './live.ts'
+import {
+  columns,
+  empty,
+  type Fragment,
+  instant,
+  isLive,
+  milliseconds,
+  nextReminder,
+  now,
+  type ResourceRow,
+  sql,
+} from './live.ts'
 import { type Cause, type Recorded, record } from './record.ts'
 
 export type TransitionRow = ResourceRow &
-  (({ readonly moved: true } & Recorded) | { readonly moved: false; readonly refusal: 'ended' | 'too-short' | 'too-long' })
+  (
+    | ({ readonly moved: true } & Recorded)
+    | { readonly moved: false; readonly refusal: 'ended' | 'too-short' | 'too-long' }
+  )
 
 /** What one verb does to a live row `l` that is locked. `at` is the instant it is judged at. */
 interface Verb {

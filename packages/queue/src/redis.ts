@@ -1,0 +1,41 @@
+import type { Redis } from 'ioredis'
+
+export interface RedisReport {
+  /** Reasons not to start, each saying what to do. */
+  readonly problems: string[]
+  readonly warnings: string[]
+}
+
+/** Looks at Redis before anything relies on it. Throws when it cannot be reached. */
+export const inspectRedis = async (redis: Redis): Promise<RedisReport> => {
+  const problems: string[] = []
+  const warnings: string[] = []
+  const info = await redis.info()
+  const version = /^(?:valkey_version|redis_version):(\S+)/m.exec(info)?.[1] ?? '0'
+  if (olderThan(version, 6, 2)) problems.push(`Redis ${version} is too old. Use Redis 6.2 or newer, or Valkey.`)
+  const setting = async (name: string): Promise<string | undefined> => {
+    // Managed servers may refuse CONFIG; INFO tells the eviction policy all the same.
+    const answer = await redis.config('GET', name).catch(() => undefined)
+    return Array.isArray(answer) ? answer[1] : undefined
+  }
+  const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? (await setting('maxmemory-policy'))
+  if (policy !== undefined && policy !== 'noeviction')
+    problems.push(
+      `Redis may evict timers: its maxmemory-policy is ${policy}. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf).`,
+    )
+  const appends = /^aof_enabled:1/m.test(info)
+  const saves = await setting('save')
+  if (!appends && saves === '')
+    warnings.push('Redis keeps nothing on disk: after its restart timers come back only with the look-ahead. Set appendonly yes.')
+  const hz = Number(await setting('hz'))
+  if (hz > 0 && hz < 100) warnings.push(`Redis wakes timers up to ${1000 / hz} ms late at hz ${hz}. Set hz 100.`)
+  const listpack = Number((await setting('hash-max-listpack-value')) ?? (await setting('hash-max-ziplist-value')))
+  if (listpack > 0 && listpack < 512)
+    warnings.push(`Redis needs about a third more memory for each timer at hash-max-listpack-value ${listpack}. Set it to 512.`)
+  return { problems, warnings }
+}
+
+const olderThan = (version: string, major: number, minor: number): boolean => {
+  const [a = 0, b = 0] = version.split('.').map(Number)
+  return a < major || (a === major && b < minor)
+}

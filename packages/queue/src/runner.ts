@@ -1,0 +1,84 @@
+import { DelayedError, type Job, type RateLimiterOptions, Worker } from 'bullmq'
+import { workerConnection } from './connection.ts'
+import type { JobName, Jobs, QueueName } from './jobs.ts'
+import { defaultPrefix, type QueueOptions } from './queues.ts'
+
+/** All that a processor can answer. */
+export type Outcome = { readonly do: 'done' } | { readonly do: 'retry'; readonly inMs: number } | { readonly do: 'drop'; readonly reason: string }
+
+export const done: Outcome = { do: 'done' }
+/** The same job again, that many milliseconds from now. */
+export const retryIn = (ms: number): Outcome => ({ do: 'retry', inMs: ms })
+/** There is nothing to do, and why. */
+export const drop = (reason: string): Outcome => ({ do: 'drop', reason })
+
+/** One function for each job of a queue. */
+export type Processor<Q extends QueueName> = { [N in JobName<Q>]: (data: Jobs[Q][N]) => Promise<Outcome> }
+
+export interface RunnerOptions extends QueueOptions {
+  concurrency: number
+  limiter?: RateLimiterOptions
+  /** Called for each job that was dropped, and for each that threw. */
+  onDrop?: (queue: QueueName, job: string, reason: string) => void
+  onError: (queue: QueueName, error: unknown) => void
+}
+
+export interface Runner {
+  readonly worker: Worker
+  /** Takes no new job and waits for those under way, until the deadline. */
+  close(deadlineMs: number): Promise<void>
+}
+
+/**
+ * Runs one queue's processor and translates its answers for BullMQ.
+ *
+ * No job ever fails: the row, or the ledger, is the truth and decides how often something is tried. A processor that
+ * throws (PostgreSQL is away, say) is called again later, and finished jobs are removed at once, so that their ids can be
+ * used again.
+ */
+export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<Q>, options: RunnerOptions): Runner => {
+  const connection = workerConnection(options.redisUrl)
+  const run = async (job: Job): Promise<Outcome> => {
+    const process = processor[job.name as JobName<Q>] as ((data: unknown) => Promise<Outcome>) | undefined
+    if (!process) return drop(`no processor for ${queue}/${job.name}`)
+    try {
+      return await process(job.data)
+    } catch (error) {
+      options.onError(queue, error)
+      return retryIn(Math.min(30_000, 1_000 * 2 ** Math.min(job.attemptsStarted, 5)))
+    }
+  }
+  const worker = new Worker(
+    queue,
+    async (job, token) => {
+      const outcome = await run(job)
+      if (outcome.do === 'retry') {
+        await job.moveToDelayed(Date.now() + Math.max(1, Math.ceil(outcome.inMs)), token)
+        throw new DelayedError()
+      }
+      if (outcome.do === 'drop') options.onDrop?.(queue, job.name, outcome.reason)
+    },
+    {
+      connection,
+      prefix: options.prefix ?? defaultPrefix,
+      concurrency: options.concurrency,
+      ...(options.limiter && { limiter: options.limiter }),
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+      // A worker that is killed hard gives its jobs back after 10 s instead of 60.
+      lockDuration: 10_000,
+      stalledInterval: 5_000,
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    },
+  )
+  worker.on('error', (error) => options.onError(queue, error))
+  return {
+    worker,
+    close: async (deadlineMs) => {
+      const deadline = new Promise<'late'>((resolve) => setTimeout(resolve, deadlineMs, 'late').unref())
+      // BullMQ waits without limit; what is not done by then is given back when its lock runs out.
+      if ((await Promise.race([worker.close(), deadline])) === 'late') await worker.close(true).catch(() => {})
+      connection.disconnect()
+    },
+  }
+}

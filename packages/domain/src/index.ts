@@ -19,6 +19,7 @@ export type { Request } from './idempotency.ts'
 export {
   type Channel,
   type Duration,
+  durationMs,
   defineKind,
   type EventType,
   type Handler,

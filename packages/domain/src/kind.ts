@@ -6,6 +6,14 @@ import type { Status, Terms } from './lifecycle.ts'
 /** `'14d'`, `'90 minutes'`, or milliseconds. */
 export type Duration = StringValue | number
 
+/** In milliseconds. @throws TypeError when it is not a duration */
+export const durationMs = (duration: Duration): number => {
+  const milliseconds = typeof duration === 'number' ? duration : ms(duration)
+  if (!Number.isFinite(milliseconds) || milliseconds < 0)
+    throw new TypeError(`is not a duration, as '14d' or a number of milliseconds: ${JSON.stringify(duration)}`)
+  return milliseconds
+}
+
 /** What can happen to a resource. Effects and hooks are registered by these names. */
 export type EventType = 'issued' | 'used' | 'consumed' | 'renewed' | 'revoked' | 'reminded' | 'grace' | 'expired'
 
@@ -142,10 +150,11 @@ export const defineKind = <const Name extends string, P extends Payload>(
     throw new TypeError(`kind ${JSON.stringify(name)}: ${option} ${why}`)
   }
   const duration = (option: string, value: Duration): number => {
-    const milliseconds = typeof value === 'number' ? value : ms(value)
-    return Number.isFinite(milliseconds) && milliseconds >= 0
-      ? milliseconds
-      : wrong(option, `is not a duration, as '14d' or a number of milliseconds: ${JSON.stringify(value)}`)
+    try {
+      return durationMs(value)
+    } catch (error) {
+      return wrong(option, (error as Error).message)
+    }
   }
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) wrong('name', 'must be lower case letters, digits and dashes, at most 32')
   if (uses !== 'unlimited' && !(Number.isInteger(uses) && uses >= 1)) wrong('uses', 'must be 1 or more, or "unlimited"')

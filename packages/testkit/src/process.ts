@@ -41,7 +41,7 @@ export const startProcess = async (options: ProcessOptions): Promise<TestProcess
     name: entry,
     cwd: root,
     env: {
-      PATH: process.env['PATH'],
+      PATH: process.env.PATH,
       HOST: '127.0.0.1',
       [entry === 'api' ? 'PORT' : 'LAPSE_WORKER_PORT']: String(port),
       LAPSE_TEST_CLOCK_OFFSET_MS: String(clockOffsetMs),

@@ -37,7 +37,10 @@ export interface PrivateRedis {
 export const privateRedis = async ({
   appendonly = false,
   settings = {},
-}: { appendonly?: boolean; settings?: Record<string, string> } = {}): Promise<PrivateRedis> => {
+}: {
+  appendonly?: boolean
+  settings?: Record<string, string>
+} = {}): Promise<PrivateRedis> => {
   const folder = mkdtempSync(join(tmpdir(), 'lapse-redis-'))
   const port = await freePort()
   const url = `redis://127.0.0.1:${port}`

@@ -64,11 +64,12 @@ export interface PendingRow {
   readonly nextStep: Step
   readonly dueAt: Date
   readonly expiresAt: Date
+  readonly endsAt: Date
   /** What the clock said. */
   readonly at: Date
 }
 
-const pending = sql`id, kind, version, next_step AS "nextStep", due_at AS "dueAt", expires_at AS "expiresAt", c.at`
+const pending = sql`id, kind, version, next_step AS "nextStep", due_at AS "dueAt", expires_at AS "expiresAt", ends_at AS "endsAt", c.at`
 
 /** Where these rows stand now. Ended rows come too, with `purge` for their next step; unknown ids do not. */
 export const readPending = (db: Sql, ids: readonly string[]) =>

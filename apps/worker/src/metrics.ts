@@ -1,0 +1,104 @@
+import type { DeliveryChannel, Lapse, Trigger } from 'lapse'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+type Advanced = Parameters<NonNullable<Parameters<Lapse['engine']>[0]['onAdvanced']>>[0]
+
+/** A row that the sweep had to advance this late had a timer that should have fired. */
+const notFiredMs = 1_000
+
+/** What this process has seen, and what PostgreSQL and Redis say when asked. */
+export const createMetrics = (lapse: Lapse) => {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const lateness = new Histogram({
+    name: 'lapse_lateness_seconds',
+    help: 'From the instant a step was due to the instant it happened, by the database clock.',
+    labelNames: ['kind'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600],
+    registers,
+  })
+  const transitions = new Counter({
+    name: 'lapse_transitions_total',
+    help: 'Steps taken, by what happened and by the layer that did it.',
+    labelNames: ['kind', 'type', 'trigger'],
+    registers,
+  })
+  const sweptNotFired = new Counter({
+    name: 'lapse_swept_not_fired_total',
+    help: 'Steps the sweep had to take although their timer should have fired: what the queue has lost.',
+    registers,
+  })
+  const attempts = new Counter({
+    name: 'lapse_delivery_attempts_total',
+    help: 'Attempts at side effects, by how they ended.',
+    labelNames: ['channel', 'kind', 'status'],
+    registers,
+  })
+  const dropped = new Counter({
+    name: 'lapse_jobs_dropped_total',
+    help: 'Jobs that had nothing to do, and why.',
+    labelNames: ['queue', 'reason'],
+    registers,
+  })
+  const errors = new Counter({
+    name: 'lapse_errors_total',
+    help: 'Errors that were survived.',
+    labelNames: ['where'],
+    registers,
+  })
+  new Gauge({
+    name: 'lapse_queue_depth',
+    help: 'Jobs in Redis, by queue and state.',
+    labelNames: ['queue', 'state'],
+    registers,
+    async collect() {
+      for (const queue of lapse.queues.all) {
+        const counts = await queue.getJobCounts('delayed', 'waiting', 'active', 'prioritized').catch(() => ({}))
+        for (const [state, count] of Object.entries(counts)) this.set({ queue: queue.name, state }, count)
+      }
+    },
+  })
+  const overdueCount = new Gauge({
+    name: 'lapse_overdue',
+    help: 'Rows whose step is due and has not been taken.',
+    registers,
+  })
+  new Gauge({
+    name: 'lapse_oldest_overdue_seconds',
+    help: 'How late the most overdue row is.',
+    registers,
+    async collect() {
+      const { count, oldestMs } = await lapse.overdue()
+      overdueCount.set(count)
+      this.set(oldestMs / 1000)
+    },
+  })
+  new Gauge({
+    name: 'lapse_deliveries',
+    help: 'Side effects that are outstanding or have given up.',
+    labelNames: ['channel', 'status'],
+    registers,
+    async collect() {
+      this.reset()
+      for (const channel of ['email', 'handler'])
+        for (const status of ['pending', 'failed', 'dead']) this.set({ channel, status }, 0)
+      for (const { channel, status, count } of await lapse.outstanding()) this.set({ channel, status }, count)
+    },
+  })
+  return {
+    registry,
+    advanced: (rows: Advanced, trigger: Trigger) => {
+      for (const row of rows) {
+        lateness.observe({ kind: row.kind }, row.latenessMs / 1000)
+        transitions.inc({ kind: row.kind, type: row.type, trigger })
+        if (trigger === 'sweep' && row.latenessMs > notFiredMs) sweptNotFired.inc()
+      }
+    },
+    attempted: (channel: DeliveryChannel, kind: string, status: string) => attempts.inc({ channel, kind, status }),
+    dropped: (queue: string, reason: string) => dropped.inc({ queue, reason }),
+    failed: (where: string) => errors.inc({ where }),
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,99 @@
+import { type Engine, type Lapse, scheduleUpkeep, type UpkeepIntervals } from 'lapse'
+
+const beatMs = 1_000
+
+/** A clock that is off by more than this cannot be trusted to fire timers. */
+const tolerableSkewMs = 1_000
+
+/**
+ * The safety net, on a timer of the worker's own that needs nobody.
+ *
+ * Every second it asks whether timers can be relied on. When Redis is away, or this machine's clock is off, they cannot,
+ * and it sweeps each time. When Redis has forgotten (flushed, failed over, restored), it brings the schedules and the
+ * timers back. And when the scheduled sweep has not come, it sweeps.
+ */
+export class Net {
+  readonly #lapse: Lapse
+  readonly #engine: Engine
+  readonly #intervals: UpkeepIntervals
+  readonly #onError: (where: string, error: unknown) => void
+  #timer: NodeJS.Timeout | undefined
+  #beating: Promise<void> = Promise.resolve()
+  /** By the process's monotonic clock, as all durations here. */
+  #sweptAt = Number.NEGATIVE_INFINITY
+  #redisWasAway = true
+  #skewMs = 0
+
+  constructor(
+    lapse: Lapse,
+    engine: Engine,
+    intervals: UpkeepIntervals,
+    onError: (where: string, error: unknown) => void,
+  ) {
+    this.#lapse = lapse
+    this.#engine = engine
+    this.#intervals = intervals
+    this.#onError = onError
+  }
+
+  /** The first beat does it all: sweeps what was missed, schedules, looks ahead. */
+  async start(): Promise<void> {
+    await this.#beat()
+    const next = () => {
+      this.#timer = setTimeout(() => {
+        this.#beating = this.#beat().then(next)
+      }, beatMs)
+    }
+    next()
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#beating
+    clearTimeout(this.#timer)
+  }
+
+  /** Whether a sweep has been done lately. */
+  get isHealthy(): boolean {
+    return performance.now() - this.#sweptAt < 4 * this.#intervals.sweep + 10_000
+  }
+
+  async sweep(): Promise<void> {
+    await this.#engine.sweep()
+    this.#sweptAt = performance.now()
+    this.#skewMs = await this.#lapse.clockSkew()
+  }
+
+  async #beat(): Promise<void> {
+    const redis = await this.#redisState()
+    if (redis === 'away') this.#redisWasAway = true
+    else if (redis === 'forgetful' || this.#redisWasAway) await this.#guard('re-arm', () => this.#rearm())
+    const unreliable = redis === 'away' || Math.abs(this.#skewMs) > tolerableSkewMs
+    const waited = performance.now() - this.#sweptAt
+    if (unreliable || waited > 1.5 * this.#intervals.sweep) await this.#guard('sweep', () => this.sweep())
+  }
+
+  async #redisState(): Promise<'well' | 'forgetful' | 'away'> {
+    try {
+      return (await this.#engine.isRemembered()) ? 'well' : 'forgetful'
+    } catch {
+      return 'away'
+    }
+  }
+
+  /** What is overdue first, then what is to come. */
+  async #rearm(): Promise<void> {
+    await scheduleUpkeep(this.#lapse.queues, this.#intervals)
+    await this.sweep()
+    await this.#engine.lookAhead()
+    this.#redisWasAway = false
+  }
+
+  async #guard(where: string, act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#onError(where, error)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import { createLapse, createMailer, type Lapse, type LapseConfig, type QueueName, startRunner } from 'lapse'
+import type { Logger } from 'pino'
+import type { Env } from './env.ts'
+import { createMetrics } from './metrics.ts'
+import { Net } from './net.ts'
+import { createProcessors } from './processors.ts'
+import { startHealthServer } from './server.ts'
+
+/** Stops within 10 s: what a runner cannot finish by then is given back to the queue. */
+const closeMs = 7_000
+
+/** Puts a worker together and starts it. */
+export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
+  const onError = (where: string, error: unknown) => {
+    metrics?.failed(where)
+    log.warn({ where, err: error }, 'survived an error')
+  }
+  const lapse: Lapse = createLapse({
+    databaseUrl: env.DATABASE_URL,
+    redisUrl: env.REDIS_URL,
+    prefix: env.LAPSE_PREFIX,
+    kinds: config.kinds ?? [],
+    horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
+    onError: (error) => onError('after-commit', error),
+  })
+  const metrics = createMetrics(lapse)
+  for (const warning of await lapse.inspect()) log.warn(warning)
+
+  const transport = config.mail?.transport ?? env.SMTP_URL
+  const mailer = transport && createMailer({ transport, from: config.mail?.from ?? env.LAPSE_MAIL_FROM })
+  if (!mailer) log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')
+
+  const engine = lapse.engine({ onAdvanced: metrics.advanced, onError: (error) => onError('hook', error) })
+  const intervals = {
+    sweep: env.LAPSE_SWEEP_SECONDS * 1_000,
+    'look-ahead': env.LAPSE_LOOK_AHEAD_SECONDS * 1_000,
+    purge: env.LAPSE_PURGE_SECONDS * 1_000,
+  }
+  const net = new Net(lapse, engine, intervals, onError)
+  const deliver = lapse.deliverer({
+    mailer: mailer || undefined,
+    backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },
+    onAttempt: metrics.attempted,
+  })
+  const processors = createProcessors(engine, deliver, net)
+
+  const run = <Q extends QueueName>(queue: Q, concurrency: number, perSecond?: number) =>
+    startRunner(queue, processors[queue], {
+      redisUrl: env.REDIS_URL,
+      prefix: env.LAPSE_PREFIX,
+      concurrency,
+      ...(perSecond !== undefined && { limiter: { max: perSecond, duration: 1_000 } }),
+      onError,
+      onDrop: (where, job, reason) => {
+        metrics.dropped(where, reason)
+        log.debug({ queue: where, job, reason }, 'dropped a job')
+      },
+    })
+
+  await net.start()
+  const runners = [
+    run('timers', 500),
+    run('handler', 20),
+    run('upkeep', 1),
+    // Without a transport a mail would only use its attempts up.
+    ...(mailer ? [run('email', 10, env.LAPSE_MAIL_RATE)] : []),
+  ]
+  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
+
+  return {
+    url: health.url,
+    close: async () => {
+      await Promise.all([net.stop(), ...runners.map((runner) => runner.close(closeMs))])
+      await health.close()
+      if (mailer) mailer.close()
+      await lapse.close()
+    },
+  }
+}

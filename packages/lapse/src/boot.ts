@@ -1,0 +1,49 @@
+import type { Domain } from '@lapse/domain'
+import { inspectRedis, type Queues } from '@lapse/queue'
+
+/** Something would go wrong later, quietly; so it goes wrong now, and says why. */
+export class BootError extends Error {
+  override readonly name = 'BootError'
+
+  constructor(problems: readonly string[]) {
+    super(`Lapse does not start:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+  }
+}
+
+/** Looks at both services. Redis may be away: nothing is lost by that. Returns warnings. @throws BootError */
+export const inspect = async (domain: Domain, queues: Queues): Promise<string[]> => {
+  const database = await domain.inspect().catch((error: unknown) => {
+    throw new BootError([`PostgreSQL cannot be reached: ${reasonOf(error)}. Check DATABASE_URL.`])
+  })
+  const redis = await reachable(queues)
+    .then(() => inspectRedis(queues.redis))
+    .catch((error: unknown) => ({
+      problems: [],
+      warnings: [`Redis cannot be reached: ${reasonOf(error)}. Timers wait until it is back; the sweep ends what is due.`],
+    }))
+  const problems = [...database.problems, ...redis.problems]
+  if (problems.length > 0) throw new BootError(problems)
+  const warnings = [...database.warnings, ...redis.warnings]
+  if (Math.abs(database.clockSkewMs) > 1_000)
+    warnings.push(
+      `This machine's clock is ${Math.abs(database.clockSkewMs)} ms ${database.clockSkewMs > 0 ? 'ahead of' : 'behind'} the database's. The database's decides; until it is mended the sweep runs every second.`,
+    )
+  return warnings
+}
+
+/** A connection that has just been made needs a moment. */
+const reachable = async ({ redis }: Queues): Promise<void> => {
+  if (redis.status === 'ready') return
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no answer within 3 seconds')), 3_000)
+    redis.once('ready', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
+
+const reasonOf = (error: unknown): string => {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.trim().split('\n').at(-1)?.trim() || 'no answer'
+}

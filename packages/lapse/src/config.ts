@@ -1,0 +1,37 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Kind } from '@lapse/domain'
+import type { Transporter } from 'nodemailer'
+
+/** What an application tells Lapse: its kinds, with their hooks and handlers, and how it sends mail. */
+export interface LapseConfig {
+  kinds?: readonly Kind[]
+  mail?: {
+    /** `smtp://…` or a nodemailer transport; SMTP_URL without. */
+    transport?: string | Transporter
+    /** `Name <address>`; LAPSE_MAIL_FROM without. */
+    from?: string
+  }
+}
+
+/** For `lapse.config.ts`: `export default defineConfig({ kinds: [...] })`. */
+export const defineConfig = (config: LapseConfig): LapseConfig => config
+
+const usual = ['lapse.config.ts', 'lapse.config.js', 'lapse.config.mjs']
+
+/**
+ * Loads the configuration at `path`, or `lapse.config.ts` (.js, .mjs) in the working directory, or nothing.
+ *
+ * @throws Error saying what is wrong with the file
+ */
+export const loadConfig = async (path?: string): Promise<LapseConfig> => {
+  const file = path === undefined ? usual.map((name) => resolve(name)).find(existsSync) : resolve(path)
+  if (file === undefined) return {}
+  if (!existsSync(file)) throw new Error(`LAPSE_CONFIG names ${file}, and there is no such file.`)
+  const { createJiti } = await import('jiti')
+  const config: unknown = await createJiti(pathToFileURL(file).href).import(file, { default: true })
+  if (typeof config !== 'object' || config === null || ('kinds' in config && !Array.isArray(config.kinds)))
+    throw new Error(`${file} must export by default what defineConfig({ kinds: [...] }) returns.`)
+  return config
+}

@@ -1,0 +1,109 @@
+import { type Domain, nextTimer, type PendingRow, type Trigger } from '@lapse/domain'
+import { appetite, enqueueDeliveries, type Queues, readWatermark, type Timers, writeWatermark } from '@lapse/queue'
+import type { AfterCommit } from './after-commit.ts'
+import { Waker } from './waker.ts'
+
+type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
+
+export interface EngineOptions {
+  /** Told of everything that was advanced, for the metrics. */
+  onAdvanced?: (rows: AdvancedRows, trigger: Trigger) => void
+  /** Told of hooks that threw. */
+  onError: (error: unknown) => void
+  horizonMs?: number | undefined
+}
+
+/** How far the look-ahead looks, each time. */
+const lookAheadMs = 10 * 60_000
+
+/** A change may commit this long after the instant it bears. */
+const commitSlackMs = 30_000
+
+/** What a worker runs. Every function may run anywhere, at any time, several at once. */
+export class Engine {
+  /** Where timers' jobs meet. */
+  readonly waker: Waker
+  readonly #domain: Domain
+  readonly #queues: Queues
+  readonly #timers: Timers
+  readonly #after: AfterCommit
+  readonly #options: EngineOptions
+
+  constructor(domain: Domain, queues: Queues, timers: Timers, after: AfterCommit, options: EngineOptions) {
+    this.#domain = domain
+    this.#queues = queues
+    this.#timers = timers
+    this.#after = after
+    this.#options = options
+    this.waker = new Waker(domain, async () => {
+      const { rows, more } = await this.#advance('job')
+      return { ids: rows.map((row) => row.id), more }
+    })
+  }
+
+  /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */
+  async sweep(): Promise<number> {
+    let swept = 0
+    for (let more = true; more; ) {
+      const advanced = await this.#advance('sweep')
+      swept += advanced.rows.length
+      more = advanced.more
+    }
+    await this.feed()
+    return swept
+  }
+
+  /** Enqueues deliveries whose time has come and that Redis may have lost. */
+  async feed(): Promise<void> {
+    for (const channel of ['email', 'handler'] as const) {
+      const room = await appetite(this.#queues, channel).catch(() => 0)
+      if (room > 0) await enqueueDeliveries(this.#queues, await this.#domain.deliveries.due(channel, room)).catch(() => {})
+    }
+  }
+
+  /**
+   * Arms what is due within the next ten minutes: what came into view since the last time, and what has changed since.
+   * When Redis has forgotten how far that was, everything within the horizon. Throws when Redis is away.
+   */
+  async lookAhead(): Promise<number> {
+    const mark = await readWatermark(this.#queues)
+    const at = await this.#domain.clock()
+    const span = mark
+      ? { aheadMs: lookAheadMs, dueAfter: mark.through, changedSince: new Date(mark.at.getTime() - commitSlackMs) }
+      : { aheadMs: this.#options.horizonMs }
+    let armed = 0
+    const limit = 1_000
+    for (let page: PendingRow[] = [], after: PendingRow | undefined; ; after = page.at(-1)) {
+      page = await this.#domain.upcoming(span, { after, limit })
+      await this.#timers.arm(page.map(nextTimer).filter((timer) => timer !== undefined))
+      armed += page.length
+      if (page.length < limit) break
+    }
+    await writeWatermark(this.#queues, { at, through: new Date(at.getTime() + lookAheadMs) })
+    return armed
+  }
+
+  /** Whether Redis still knows how far we have looked; when it does not, it has lost timers too. Throws when it is away. */
+  async isRemembered(): Promise<boolean> {
+    return (await readWatermark(this.#queues)) !== undefined
+  }
+
+  /** Deletes what is past its retention, bounded, and says how many. */
+  async purge(most = 10_000): Promise<number> {
+    let purged = 0
+    for (let batch = 500; batch === 500 && purged < most; purged += batch)
+      batch = (await this.#domain.purge(500, { trigger: 'sweep' })).length
+    await this.#domain.purgeAnswers()
+    return purged
+  }
+
+  async #advance(trigger: Trigger) {
+    const advanced = await this.#domain.advance({ trigger })
+    if (advanced.rows.length > 0) {
+      this.#options.onAdvanced?.(advanced.rows, trigger)
+      void this.#after.advanced(advanced.rows)
+    }
+    for (const { error } of advanced.refused) this.#options.onError(error)
+    return advanced
+  }
+}

@@ -1,0 +1,96 @@
+import { z } from 'zod'
+
+/** One environment variable. */
+export interface Variable<T = unknown> {
+  readonly schema: z.ZodType<T>
+  readonly example: string
+  /** Never printed. */
+  readonly secret?: boolean
+}
+
+type Values<V extends Record<string, Variable>> = { [N in keyof V]: V[N] extends Variable<infer T> ? T : never }
+
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError'
+}
+
+/** Parses them all. @throws EnvironmentError telling every problem: the variable, what is wrong, and an example */
+export const readEnvironment = <V extends Record<string, Variable>>(
+  variables: V,
+  env: Record<string, string | undefined> = process.env,
+): Values<V> => {
+  const problems: string[] = []
+  const values = Object.entries(variables).map(([name, { schema, example }]) => {
+    // An empty variable is one that is not set.
+    const parsed = schema.safeParse(env[name] === '' ? undefined : env[name])
+    if (!parsed.success) {
+      const why = env[name] ? parsed.error.issues[0]?.message : 'is missing'
+      problems.push(`  ${name}: ${why}. Example: ${name}=${example}`)
+    }
+    return [name, parsed.data]
+  })
+  if (problems.length > 0) throw new EnvironmentError(`The environment is not complete:\n${problems.join('\n')}`)
+  return Object.fromEntries(values) as Values<V>
+}
+
+/** The effective values, one a line, without secrets. */
+export const describeEnvironment = <V extends Record<string, Variable>>(variables: V, values: Values<V>): string =>
+  Object.entries(variables)
+    .map(([name, { secret }]) => {
+      const value = values[name]
+      if (value === undefined) return `${name} (not set)`
+      return `${name}=${secret ? '(set)' : withoutPassword(String(value))}`
+    })
+    .join('\n')
+
+const withoutPassword = (text: string): string => text.replace(/^([a-z+]+:\/\/[^:@/]*):[^@/]*@/i, '$1:(hidden)@')
+
+const url = (protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    error: `is not a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  })
+
+const whole = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'is not a whole number')
+    .transform(Number)
+    .refine((n) => n >= least && n <= most, { error: `must be from ${least} to ${most}` })
+
+/** Building blocks for the variables of an app. */
+export const variable = {
+  url: (protocols: string[], example: string): Variable<string> => ({ schema: url(protocols), example }),
+  optionalUrl: (protocols: string[], example: string): Variable<string | undefined> => ({
+    schema: url(protocols).optional(),
+    example,
+  }),
+  whole: (fallback: number, least: number, most: number): Variable<number> => ({
+    schema: z.preprocess((value) => value ?? String(fallback), whole(least, most)) as z.ZodType<number>,
+    example: String(fallback),
+  }),
+  optionalWhole: (least: number, most: number, example: string): Variable<number | undefined> => ({
+    schema: whole(least, most).optional() as z.ZodType<number | undefined>,
+    example,
+  }),
+  text: (fallback: string): Variable<string> => ({ schema: z.string().default(fallback), example: fallback }),
+  optionalText: (example: string): Variable<string | undefined> => ({ schema: z.string().optional(), example }),
+  secret: (schema: z.ZodType<string | undefined>, example: string): Variable<string | undefined> => ({
+    schema,
+    example,
+    secret: true,
+  }),
+}
+
+/** The variables that every Lapse process has. */
+export const commonVariables = {
+  DATABASE_URL: variable.url(['postgresql:', 'postgres:'], 'postgresql://lapse_app:secret@localhost:5432/lapse'),
+  REDIS_URL: variable.url(['redis:', 'rediss:'], 'redis://localhost:6379'),
+  LAPSE_PREFIX: variable.text('lapse'),
+  LAPSE_CONFIG: variable.optionalText('./lapse.config.ts'),
+  LAPSE_HORIZON_HOURS: variable.optionalWhole(1, 87_600, '24'),
+  LAPSE_LOG_LEVEL: {
+    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'is not a log level').default('info'),
+    example: 'info',
+  } satisfies Variable,
+  HOST: variable.text('127.0.0.1'),
+}

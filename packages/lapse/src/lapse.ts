@@ -1,0 +1,178 @@
+import {
+  createDomain,
+  type Delivery,
+  type DeliveryFilter,
+  type Event,
+  type EventFilter,
+  type Kind,
+  LapseError,
+  type Page,
+  type Request,
+  type Resource,
+  type ResourceFilter,
+  trial,
+} from '@lapse/domain'
+import { enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
+import { AfterCommit } from './after-commit.ts'
+import { inspect } from './boot.ts'
+import { createDeliverer, type Deliverer, type DeliverOptions } from './deliver.ts'
+import { Engine, type EngineOptions } from './engine.ts'
+import { type TimerState, Verbs } from './verbs.ts'
+
+/** Kinds that are always there; one of the same name takes the place of it. */
+export const builtInKinds = [trial] as const
+export type BuiltInKind = (typeof builtInKinds)[number]
+
+export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
+  databaseUrl: string
+  redisUrl: string
+  /** The application's own kinds. */
+  kinds?: K
+  /** What every key in Redis begins with; `lapse` unless said otherwise. */
+  prefix?: string
+  /** Connections to PostgreSQL; 10 unless said otherwise. */
+  connections?: number
+  /** How far ahead timers are enqueued, in milliseconds; unlimited without. */
+  horizonMs?: number | undefined
+  /** Told what went wrong without harm, such as a timer that could not be armed because Redis is away. */
+  onError?: (error: unknown) => void
+}
+
+/**
+ * The front door. `lapse.issue('trial', {…})`, `check`, `consume`, `renew`, `revoke`, `expire`, typed by kind.
+ *
+ * It connects when first used, and keeps working while Redis is away. Call `close()` before the process ends.
+ */
+export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
+  readonly queues: Queues
+  readonly #domain: ReturnType<typeof createDomain>
+  readonly #timers: Timers
+  readonly #after: AfterCommit
+  readonly #options: LapseOptions
+
+  constructor(options: LapseOptions<readonly K[]>) {
+    const { databaseUrl: url, redisUrl, kinds = [], prefix, connections, horizonMs, onError = () => {} } = options
+    const own = new Set<string>(kinds.map((kind) => kind.name))
+    const all = [...builtInKinds.filter((kind) => !own.has(kind.name)), ...kinds]
+    const domain = createDomain({ url, kinds: all, ...(connections !== undefined && { connections }) })
+    const queues = openQueues({ redisUrl, ...(prefix !== undefined && { prefix }) })
+    const timers = new Timers(queues, { horizonMs })
+    const after = new AfterCommit(queues, timers, onError)
+    super(domain.resources, (changes) => after.changes(changes))
+    this.queues = queues
+    this.#domain = domain
+    this.#timers = timers
+    this.#after = after
+    this.#options = options
+  }
+
+  /** The kinds that are configured. */
+  get kinds(): readonly string[] {
+    return this.#domain.registry.names
+  }
+
+  /** @throws LapseError `not_found` */
+  get(id: string): Promise<Resource> {
+    return this.#domain.resources.get(id)
+  }
+
+  /** Newest first. */
+  list(filter: ResourceFilter = {}, page?: Page): Promise<Resource[]> {
+    return this.#domain.resources.list(filter, page)
+  }
+
+  count(filter: ResourceFilter = {}): Promise<number> {
+    return this.#domain.resources.count(filter)
+  }
+
+  /** The audit, newest first. */
+  events(filter: EventFilter = {}, page?: Page): Promise<Event[]> {
+    return this.#domain.events(filter, page)
+  }
+
+  /** The ledger of side effects. */
+  readonly deliveries = {
+    list: (filter: DeliveryFilter = {}, page?: Page): Promise<Delivery[]> => this.#domain.deliveries.list(filter, page),
+    /** With the log of its attempts. @throws LapseError `not_found` */
+    get: (id: string) => this.#domain.deliveries.get(id),
+    /** Makes it due at once. @throws LapseError `not_found`, `not_retryable` */
+    retry: async (id: string): Promise<Delivery> => {
+      const again = await this.#domain.deliveries.retry({ id })
+      const delivery = await this.#domain.deliveries.get(id)
+      if (again.length === 0) throw new LapseError('not_retryable', { detail: `It is ${delivery.status}.` })
+      await enqueueDeliveries(this.queues, again).catch((error) => this.#options.onError?.(error))
+      return delivery
+    },
+    /** Makes all that are dead due at once, and says how many. */
+    retryDead: async (filter: Omit<DeliveryFilter, 'status'> = {}): Promise<number> => {
+      const again = await this.#domain.deliveries.retry({ ...filter, status: 'dead' })
+      await enqueueDeliveries(this.queues, again).catch((error) => this.#options.onError?.(error))
+      return again.length
+    },
+  }
+
+  /**
+   * Does `act` once for each `Idempotency-Key`, in one transaction with its answer, which is given again to whoever asks
+   * again. `act` gets the verbs of that transaction; `armed` adds to the answer what only the commit could tell.
+   *
+   * @throws LapseError `idempotency_running`, `idempotency_mismatch`
+   */
+  async once<T extends object>(
+    request: Request,
+    act: (verbs: Verbs<K | BuiltInKind>) => Promise<T>,
+    armed: (answer: T, timer: TimerState) => T,
+  ): Promise<{ answer: T; replayed: boolean }> {
+    const changes: Parameters<AfterCommit['changes']>[0][number][] = []
+    const result = await this.#domain.once(request, (tx) => {
+      const collect = async (made: typeof changes | readonly (typeof changes)[number][]) => {
+        changes.push(...made)
+        return false
+      }
+      return act(new Verbs(this.#domain.resources.within(tx), collect))
+    })
+    if (result.replayed || !(await this.#after.changes(changes))) return result
+    const answer = armed(result.answer, 'armed')
+    await this.#domain.amendAnswer(request, answer)
+    return { answer, replayed: false }
+  }
+
+  /** What a worker runs. */
+  engine(options: Omit<EngineOptions, 'horizonMs'>): Engine {
+    const { horizonMs } = this.#options
+    return new Engine(this.#domain, this.queues, this.#timers, this.#after, { ...options, horizonMs })
+  }
+
+  /** Makes attempts at side effects. */
+  deliverer(options: DeliverOptions): Deliverer {
+    return createDeliverer(this.#domain, options)
+  }
+
+  /** Looks at PostgreSQL and Redis and returns warnings. @throws BootError saying why Lapse must not start like this */
+  inspect(): Promise<string[]> {
+    return inspect(this.#domain, this.queues)
+  }
+
+  /** This process's clock minus the database's, in milliseconds. */
+  clockSkew(): Promise<number> {
+    return this.#domain.clockSkew()
+  }
+
+  /** What should have happened and has not: how many rows, and how late the first is. */
+  overdue(): Promise<{ count: number; oldestMs: number }> {
+    return this.#domain.overdue()
+  }
+
+  outstanding() {
+    return this.#domain.deliveries.count()
+  }
+
+  async close(): Promise<void> {
+    await this.#after.idle()
+    await this.queues.close()
+    await this.#domain.close()
+  }
+}
+
+export const createLapse = <const K extends readonly Kind[] = readonly []>(
+  options: LapseOptions<K>,
+): Lapse<K[number]> => new Lapse<K[number]>(options as LapseOptions<readonly K[number][]>)

@@ -1,0 +1,124 @@
+import type {
+  By,
+  Change,
+  CheckResult,
+  ConsumeResult,
+  Denial,
+  Duration,
+  IssueInput,
+  Kind,
+  Payload,
+  Resource,
+  Resources,
+  Selector,
+} from '@lapse/domain'
+import { durationMs } from '@lapse/domain'
+
+/** The name of a kind that is configured. */
+export type NameOf<K extends Kind> = K['name']
+/** What resources of that name carry. */
+export type PayloadOf<K extends Kind, N extends string> = Extract<K, { readonly name: N }> extends Kind<string, infer P> ? P : Payload
+
+/** Until when: one of the two, or neither when the kind has a default. */
+export interface Lifetime {
+  /** At this instant. */
+  expiresAt?: Date | undefined
+  /** So long from now by the database's clock: `'20s'`, `'14d'`, or milliseconds. */
+  expiresIn?: Duration | undefined
+}
+
+export interface IssueOptions<P = Payload> extends Lifetime {
+  /** The application's own key; at most one live resource of a kind has it. */
+  reference?: string | undefined
+  scope?: string | undefined
+  subject?: string | undefined
+  payload?: P | undefined
+  /** Shorter than the kind's. */
+  grace?: Duration | undefined
+}
+
+/** Whether its timers stand in Redis already. They will, either way: the look-ahead brings what is pending. */
+export type TimerState = 'armed' | 'pending'
+
+export type Changed<P = Payload> = Resource<P> & { readonly timer: TimerState }
+
+export type Checked<P = Payload> =
+  | { readonly allowed: true; readonly phase: 'active' | 'grace'; readonly resource: Resource<P> }
+  | { readonly allowed: false; readonly reason: Denial; readonly resource?: Resource<P> }
+
+export type Consumed<P = Payload> =
+  | { readonly consumed: true; readonly resource: Changed<P> }
+  | { readonly consumed: false; readonly reason: Denial; readonly resource?: Resource<P> }
+
+/** The verbs, typed by kind. Refusals are thrown as `LapseError`; `check` and `consume` answer a status instead. */
+export class Verbs<K extends Kind = Kind> {
+  readonly #resources: Resources
+  readonly #settle: (changes: readonly Change[]) => Promise<boolean>
+
+  constructor(resources: Resources, settle: (changes: readonly Change[]) => Promise<boolean>) {
+    this.#resources = resources
+    this.#settle = settle
+  }
+
+  /** @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken` */
+  async issue<N extends NameOf<K>>(kind: N, options: IssueOptions<PayloadOf<K, N>> = {}, by?: By): Promise<Changed<PayloadOf<K, N>>> {
+    return this.#settled(await this.#resources.issue(inputOf(kind, options), by))
+  }
+
+  /** Issues all of them, or none. @throws LapseError as `issue`; `field` begins with the index of the one at fault */
+  async issueAll<N extends NameOf<K>>(
+    drafts: readonly ({ readonly kind: N } & IssueOptions<PayloadOf<K, N>>)[],
+    by?: By,
+  ): Promise<Changed<PayloadOf<K, N>>[]> {
+    const changes = await this.#resources.issueAll(drafts.map(({ kind, ...options }) => inputOf(kind, options)), by)
+    const timer = (await this.#settle(changes)) ? 'armed' : 'pending'
+    return changes.map(({ resource }) => ({ ...resource, timer }) as Changed<PayloadOf<K, N>>)
+  }
+
+  /** May it be used now, by the database's clock? */
+  check<N extends NameOf<K>>(kind: N, which: Selector): Promise<Checked<PayloadOf<K, N>>> {
+    return this.#resources.check(kind, which) as Promise<CheckResult & Checked<PayloadOf<K, N>>>
+  }
+
+  /** Uses it once; the last use ends it. */
+  async consume<N extends NameOf<K>>(kind: N, which: Selector, by?: By): Promise<Consumed<PayloadOf<K, N>>> {
+    const result: ConsumeResult = await this.#resources.consume(kind, which, by)
+    if (!result.consumed) return result as Consumed<PayloadOf<K, N>>
+    return { consumed: true, resource: await this.#settled(result) }
+  }
+
+  /** Gives it a later or an earlier end. @throws LapseError `not_found`, `already_ended`, `lifetime_too_short`, `lifetime_too_long` */
+  async renew<N extends NameOf<K>>(kind: N, which: Selector, lifetime: Lifetime, by?: By): Promise<Changed<PayloadOf<K, N>>> {
+    return this.#settled(await this.#resources.renew(kind, which, endOf(lifetime), by))
+  }
+
+  /** Ends it at once; quiet when it has ended. @throws LapseError `not_found` */
+  async revoke<N extends NameOf<K>>(kind: N, which: Selector, by?: By): Promise<Changed<PayloadOf<K, N>>> {
+    return this.#settled(await this.#resources.revoke(kind, which, by))
+  }
+
+  /** Expires it at once, without grace; quiet when it has ended. @throws LapseError `not_found` */
+  async expire<N extends NameOf<K>>(kind: N, which: Selector, by?: By): Promise<Changed<PayloadOf<K, N>>> {
+    return this.#settled(await this.#resources.expire(kind, which, by))
+  }
+
+  async #settled<P>(change: Change): Promise<Changed<P>> {
+    const timer = (await this.#settle([change])) ? 'armed' : 'pending'
+    return { ...change.resource, timer } as Changed<P>
+  }
+}
+
+const endOf = ({ expiresAt, expiresIn }: Lifetime) => ({
+  expiresAt,
+  expiresInMs: expiresIn === undefined ? undefined : durationMs(expiresIn),
+})
+
+const inputOf = (kind: string, options: IssueOptions<Payload>): IssueInput => {
+  const { expiresAt, expiresIn, grace, ...rest } = options
+  return {
+    ...rest,
+    kind,
+    ...endOf({ expiresAt, expiresIn }),
+    graceMs: grace === undefined ? undefined : durationMs(grace),
+  }
+}

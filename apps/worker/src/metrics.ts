@@ -59,19 +59,25 @@ export const createMetrics = (lapse: Lapse) => {
       }
     },
   })
-  const overdueCount = new Gauge({
-    name: 'lapse_overdue',
-    help: 'Rows whose step is due and has not been taken.',
+  const oldestOverdue = new Gauge({
+    name: 'lapse_oldest_overdue_seconds',
+    help: 'How late the most overdue row is.',
+    labelNames: ['kind'],
     registers,
   })
   new Gauge({
-    name: 'lapse_oldest_overdue_seconds',
-    help: 'How late the most overdue row is.',
+    name: 'lapse_overdue',
+    help: 'Rows whose step is due and has not been taken.',
+    labelNames: ['kind'],
     registers,
     async collect() {
-      const { count, oldestMs } = await lapse.overdue()
-      overdueCount.set(count)
-      this.set(oldestMs / 1000)
+      const overdue = new Map((await lapse.overdue()).map((row) => [row.kind, row]))
+      this.reset()
+      oldestOverdue.reset()
+      for (const kind of new Set([...lapse.kinds, ...overdue.keys()])) {
+        this.set({ kind }, overdue.get(kind)?.count ?? 0)
+        oldestOverdue.set({ kind }, (overdue.get(kind)?.oldestMs ?? 0) / 1000)
+      }
     },
   })
   new Gauge({

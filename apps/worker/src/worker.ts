@@ -12,7 +12,7 @@ const closeMs = 7_000
 /** Puts a worker together and starts it. */
 export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
   const onError = (where: string, error: unknown) => {
-    metrics?.failed(where)
+    metrics.failed(where)
     log.warn({ where, err: error }, 'survived an error')
   }
   const lapse: Lapse = createLapse({

@@ -53,7 +53,7 @@ export const listEvents = (
     SELECT id::text, resource_id AS "resourceId", kind, type, version, at, from_status AS "from", to_status AS "to",
       trigger, lateness_ms::float8 AS "latenessMs", actor, reason, data
     FROM event ${conditions.length > 0 ? sql`WHERE ${join(conditions, ' AND ')}` : empty}
-    ORDER BY id DESC LIMIT ${page.limit}::int`)
+    ORDER BY event.id DESC LIMIT ${page.limit}::int`)
 }
 
 /** A wake-up that found nothing to do although its row is still there. */

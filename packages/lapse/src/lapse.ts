@@ -157,11 +157,12 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     return this.#domain.clockSkew()
   }
 
-  /** What should have happened and has not: how many rows, and how late the first is. */
-  overdue(): Promise<{ count: number; oldestMs: number }> {
+  /** What should have happened and has not, by kind: how many rows, and how late the first is. */
+  overdue(): Promise<{ kind: string; count: number; oldestMs: number }[]> {
     return this.#domain.overdue()
   }
 
+  /** Side effects that wait, or have given up. */
   outstanding() {
     return this.#domain.deliveries.count()
   }

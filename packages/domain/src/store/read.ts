@@ -111,12 +111,10 @@ export const readClock = async (db: Sql): Promise<Date> => {
   return row.at
 }
 
-/** What should have happened and has not: how many rows, and how late the first is. */
-export const overdue = async (db: Sql): Promise<{ count: number; oldestMs: number }> => {
-  const [row] = await db.$queryRaw<{ count: number; oldestMs: number }[]>(sql`
-    WITH clock AS MATERIALIZED (SELECT ${now} AS at)
-    SELECT count(*)::float8 AS count,
-      coalesce(extract(epoch FROM (SELECT at FROM clock) - min(due_at)) * 1000, 0)::float8 AS "oldestMs"
-    FROM resource WHERE next_step <> 'purge' AND due_at <= (SELECT at FROM clock)`)
-  return row ?? { count: 0, oldestMs: 0 }
-}
+/** What should have happened and has not, by kind: how many rows, and how late the first is. */
+export const overdue = (db: Sql): Promise<{ kind: string; count: number; oldestMs: number }[]> =>
+  db.$queryRaw(sql`
+  WITH clock AS MATERIALIZED (SELECT ${now} AS at)
+  SELECT kind, count(*)::float8 AS count, (extract(epoch FROM (SELECT at FROM clock) - min(due_at)) * 1000)::float8 AS "oldestMs"
+  FROM resource WHERE next_step <> 'purge' AND due_at <= (SELECT at FROM clock)
+  GROUP BY kind`)

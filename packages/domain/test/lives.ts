@@ -1,0 +1,128 @@
+import fc from 'fast-check'
+import * as lifecycle from '../src/lifecycle.ts'
+
+/** Random terms, and random things that happen to a life: what the properties and the conformance tests draw from. */
+
+export const someTerms: fc.Arbitrary<lifecycle.Terms> = fc
+  .record({
+    minLife: fc.integer({ min: 1, max: 5_000 }),
+    room: fc.integer({ min: 0, max: 200_000 }),
+    grace: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 50_000 })),
+    reminders: fc.uniqueArray(fc.integer({ min: 1, max: 90 }), { maxLength: 4 }),
+    retention: fc.integer({ min: 0, max: 100_000 }),
+    maxUses: fc.oneof(fc.constant(null), fc.integer({ min: 1, max: 3 })),
+  })
+  .map(({ room, reminders, ...terms }) => ({
+    ...terms,
+    maxLife: terms.minLife + room,
+    reminders: reminders.sort((a, b) => b - a),
+  }))
+
+export const verbs = ['advance', 'renew', 'consume', 'revoke', 'expire'] as const
+export type Verb = (typeof verbs)[number]
+
+/** `advance` most of the time, as lives go. */
+const someVerb = fc.oneof({ weight: 3, arbitrary: fc.constant<Verb>('advance') }, fc.constantFrom<Verb>(...verbs))
+
+/** An instant a millisecond around one that matters, or any. */
+export interface Moment {
+  readonly mark: 'now' | 'due' | 'expires' | 'ends' | 'reminder' | 'shortest' | 'longest' | 'any'
+  readonly delta: number
+  readonly any: number
+}
+
+const moment = (...marks: Moment['mark'][]): fc.Arbitrary<Moment> =>
+  fc.record({
+    mark: fc.constantFrom(...marks),
+    delta: fc.integer({ min: -1, max: 1 }),
+    any: fc.integer({ min: 0, max: 120_000 }),
+  })
+
+export const someActs = fc.array(
+  fc.record({
+    verb: someVerb,
+    when: moment('now', 'due', 'expires', 'ends', 'reminder', 'any'),
+    until: moment('shortest', 'longest', 'expires', 'any', 'any'),
+  }),
+  { minLength: 1, maxLength: 14 },
+)
+
+export const someEnd = moment('shortest', 'longest', 'any', 'any')
+
+/** When `moment` is in this life, seen from `now`. */
+export const resolve = (moment: Moment, life: lifecycle.Life, terms: lifecycle.Terms, now: number): number => {
+  const marks = {
+    now,
+    due: life.dueAt ?? now,
+    expires: life.expiresAt,
+    ends: life.endsAt,
+    reminder: life.expiresAt - (life.reminders[moment.any % 4] ?? 0) * 1000,
+    shortest: now + terms.minLife,
+    longest: life.issuedAt + terms.maxLife,
+    any: now + moment.any,
+  }
+  return marks[moment.mark] + moment.delta
+}
+
+/** A life that would begin now, only for `resolve` to measure from. */
+export const unborn = (now: number): lifecycle.Life => ({
+  status: 'active',
+  version: 1,
+  uses: 0,
+  maxUses: null,
+  issuedAt: now,
+  expiresAt: now,
+  endsAt: now,
+  endedAt: null,
+  reminders: [],
+  dueAt: null,
+  nextStep: null,
+})
+
+export interface Chapter {
+  readonly verb: Verb | 'issue'
+  readonly now: number
+  /** What `renew` and `issue` were asked for. */
+  readonly until: number
+  readonly before: lifecycle.Life
+  readonly answer: lifecycle.Life | lifecycle.Refusal | lifecycle.Advance | undefined
+  /** `before`, when nothing happened. */
+  readonly after: lifecycle.Life
+}
+
+/** What the pure machine makes of it. */
+export const apply = (verb: Verb, life: lifecycle.Life, terms: lifecycle.Terms, until: number, now: number) => {
+  if (verb === 'advance') return lifecycle.advance(life, terms, now)
+  if (verb === 'renew') return lifecycle.renew(life, terms, until, now)
+  if (verb === 'consume') return lifecycle.consume(life, terms, now)
+  if (verb === 'revoke') return lifecycle.revoke(life, terms, now)
+  return lifecycle.expireNow(life, terms, now)
+}
+
+export const lifeIn = (answer: Chapter['answer']): lifecycle.Life | undefined => {
+  if (answer === undefined || typeof answer === 'string') return undefined
+  return 'life' in answer ? answer.life : answer
+}
+
+/** A whole life: issued, then one chapter an act, with instants that only go on. */
+export const someStory = fc
+  .record({ terms: someTerms, end: someEnd, acts: someActs, start: fc.integer({ min: 1e12, max: 2e12 }) })
+  .map(({ terms, end, acts, start }) => {
+    const wanted = resolve(end, unborn(start), terms, start)
+    // Nothing begins outside of its terms; that issue refuses it is a property of its own.
+    const until = Math.min(Math.max(wanted, start + terms.minLife), start + terms.maxLife)
+    const born = lifecycle.issue(terms, until, start) as lifecycle.Life
+    const chapters: Chapter[] = [
+      { verb: 'issue', now: start, until, before: unborn(start), answer: born, after: born },
+    ]
+    let [life, now] = [born, start]
+    for (const act of acts) {
+      now = Math.max(now, resolve(act.when, life, terms, now))
+      const until = resolve(act.until, life, terms, now)
+      const answer = apply(act.verb, life, terms, until, now)
+      const after = lifeIn(answer) ?? life
+      chapters.push({ verb: act.verb, now, until, before: life, answer, after })
+      life = after
+    }
+    return { terms, chapters }
+  })

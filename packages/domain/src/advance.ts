@@ -1,3 +1,4 @@
+import type { Sql } from './database.ts'
 import type { PrismaClient } from './generated/prisma/client.ts'
 import { HookError, runHooks } from './hooks.ts'
 import type { Kind } from './kind.ts'
@@ -21,6 +22,11 @@ export interface AdvanceOptions {
   readonly limit?: number | undefined
   readonly ids?: readonly string[] | undefined
   readonly kinds?: readonly Kind[] | undefined
+  /**
+   * The transaction somebody is in. Kinds without hooks are advanced inside it: to wait for a second connection while
+   * holding one could use the pool up.
+   */
+  readonly within?: Sql | undefined
 }
 
 /** Advances what is due, one batch for each group of kinds. Safe to call at any time, from anywhere, as often as one likes. */
@@ -28,7 +34,7 @@ export const advanceDue = async (
   prisma: PrismaClient,
   registry: Registry,
   cause: Cause,
-  { limit = 500, ids, kinds }: AdvanceOptions = {},
+  { limit = 500, ids, kinds, within = prisma }: AdvanceOptions = {},
 ): Promise<Advanced> => {
   const groups = registry.groups
     .map((group) => ({ ...group, kinds: group.kinds.filter((kind) => !kinds || kinds.includes(kind)) }))
@@ -37,7 +43,7 @@ export const advanceDue = async (
     groups.map(({ kinds: [first, ...rest], hooked }) =>
       hooked && first
         ? advanceHooked(prisma, registry, first, { limit, ids }, cause)
-        : advancePlain(prisma, registry, [first as Kind, ...rest], { limit, ids }, cause),
+        : advancePlain(within, registry, [first as Kind, ...rest], { limit, ids }, cause),
     ),
   )
   return {
@@ -50,13 +56,13 @@ export const advanceDue = async (
 type Batch = { limit: number; ids: readonly string[] | undefined }
 
 const advancePlain = async (
-  prisma: PrismaClient,
+  db: Sql,
   registry: Registry,
   kinds: readonly Kind[],
   batch: Batch,
   cause: Cause,
 ): Promise<Advanced> => {
-  const rows = await advanceResources(prisma, kinds, { ...batch, whole: false }, cause, registry)
+  const rows = await advanceResources(db, kinds, { ...batch, whole: false }, cause, registry)
   return { rows, more: rows.length >= batch.limit, refused: [] }
 }
 

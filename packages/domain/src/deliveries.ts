@@ -1,3 +1,4 @@
+import { validate as isUuid } from 'uuid'
 import type { Sql } from './database.ts'
 import { LapseError } from './errors.ts'
 import type { Trigger } from './events.ts'
@@ -69,18 +70,22 @@ interface ClaimRow extends ResourceRow {
  * Takes the lease on a delivery for one attempt, which is written down before it starts. A process that dies keeps the
  * lease until it runs out; then the attempt is made again, under the same id.
  *
- * A reminder that a renewal or an end has overtaken is cancelled here, at the last moment before it would go out.
+ * A reminder, or the mail that grace has begun, that a renewal or an end has overtaken is cancelled here, at the last
+ * moment before it would go out.
  */
 export const claimDelivery = async (db: Sql, id: string, leaseMs: number): Promise<ClaimResult> => {
+  if (!isUuid(id)) return { verdict: 'settled', reason: 'unknown' }
   const [row] = await db.$queryRaw<ClaimRow[]>(sql`
   WITH locked AS MATERIALIZED (SELECT * FROM delivery WHERE id = ${id}::uuid FOR UPDATE),
   looked AS MATERIALIZED (SELECT *, ${now} AS at FROM locked),
   judged AS MATERIALIZED (
     SELECT l.*, CASE
       WHEN l.status NOT IN ('pending', 'failed') THEN 'settled'
+      WHEN l.leased_until > l.at THEN 'later'
       WHEN l.event LIKE 'reminded:%' AND NOT (r.version = l.version AND r.status = 'active' AND ${isLive(sql`r`, sql`l.at`)}
         AND l.at < r.expires_at) THEN 'stale'
-      WHEN greatest(l.next_attempt_at, l.leased_until) > l.at THEN 'later'
+      WHEN l.event = 'grace' AND l.channel = 'email' AND NOT (r.version = l.version AND ${isLive(sql`r`, sql`l.at`)}) THEN 'stale'
+      WHEN l.next_attempt_at > l.at THEN 'later'
       ELSE 'claimed' END AS verdict
     FROM looked l JOIN resource r ON r.id = l.resource_id
   ), taken AS (
@@ -183,7 +188,9 @@ export interface Attempt {
 
 /** @throws LapseError `not_found` */
 export const readDelivery = async (db: Sql, id: string): Promise<Delivery & { log: Attempt[] }> => {
-  const [delivery] = await db.$queryRaw<Delivery[]>(sql`SELECT ${fields} FROM delivery d WHERE d.id = ${id}::uuid`)
+  const [delivery] = isUuid(id)
+    ? await db.$queryRaw<Delivery[]>(sql`SELECT ${fields} FROM delivery d WHERE d.id = ${id}::uuid`)
+    : []
   if (!delivery) throw new LapseError('not_found', { detail: 'There is no delivery with this id.' })
   const log = await db.$queryRaw<Attempt[]>(sql`
     SELECT number, at, duration_ms AS "durationMs", status, error FROM delivery_attempt

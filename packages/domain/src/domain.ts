@@ -8,6 +8,7 @@ import type { Kind, Resource } from './kind.ts'
 import { Registry } from './registry.ts'
 import { type Page, Resources } from './resources.ts'
 import { resourceOf } from './seen.ts'
+import type { AdvancedRow } from './store/advance.ts'
 import type { ResourceRow } from './store/live.ts'
 import { purgeResources } from './store/purge.ts'
 import { overdue, type PendingRow, readClock, readPending, type Span, upcoming } from './store/read.ts'
@@ -15,15 +16,17 @@ import type { Cause } from './store/record.ts'
 
 export interface DomainOptions extends DatabaseOptions {
   kinds: readonly Kind[]
+  /** Told of rows that a verb found to be over, and lapsed on its way. */
+  onLapsed?: ((rows: readonly AdvancedRow[]) => void) | undefined
 }
 
 /** PostgreSQL and the rules. Everything that decides about a resource goes through here. */
-export const createDomain = ({ kinds, ...options }: DomainOptions) => {
+export const createDomain = ({ kinds, onLapsed = () => {}, ...options }: DomainOptions) => {
   const registry = new Registry(kinds)
   const { prisma, close } = openDatabase(options)
   return {
     registry,
-    resources: new Resources(prisma, registry),
+    resources: new Resources(prisma, registry, onLapsed),
 
     /** Advances what is due, one batch for each group of kinds. */
     advance: (cause: Cause, advanceOptions?: AdvanceOptions): Promise<Advanced> =>

@@ -19,8 +19,8 @@ export type { Request } from './idempotency.ts'
 export {
   type Channel,
   type Duration,
-  durationMs,
   defineKind,
+  durationMs,
   type EventType,
   type Handler,
   type HandlerCall,

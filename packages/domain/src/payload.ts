@@ -1,5 +1,6 @@
 import { LapseError } from './errors.ts'
 import type { Kind, Payload } from './kind.ts'
+import { unstorable } from './text.ts'
 
 /** The payload as the kind wants it. @throws LapseError `invalid`, naming the field */
 export const parsePayload = (kind: Kind, payload: unknown, path: string): Payload => {
@@ -11,8 +12,16 @@ export const parsePayload = (kind: Kind, payload: unknown, path: string): Payloa
       ...(issue && { detail: issue.message }),
     })
   }
-  // PostgreSQL's JSON has no NUL character.
-  if (JSON.stringify(parsed.data).includes('\\u0000'))
-    throw new LapseError('invalid', { field: path, detail: 'Text must not hold NUL characters.' })
+  if (!isStorable(parsed.data))
+    throw new LapseError('invalid', { field: path, detail: 'Text must not hold NUL or broken characters.' })
   return parsed.data
+}
+
+const isStorable = (payload: Payload): boolean => {
+  let storable = true
+  JSON.stringify(payload, (key, value) => {
+    if (unstorable.test(key) || (typeof value === 'string' && unstorable.test(value))) storable = false
+    return value
+  })
+  return storable
 }

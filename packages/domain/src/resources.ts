@@ -1,4 +1,4 @@
-import { v7 as uuidv7, validate as isUuid } from 'uuid'
+import { validate as isUuid, v7 as uuidv7 } from 'uuid'
 import { advanceDue } from './advance.ts'
 import type { Sql } from './database.ts'
 import { LapseError } from './errors.ts'
@@ -9,9 +9,17 @@ import { hasEnded, type Refusal, type Timer, timersOf } from './lifecycle.ts'
 import { parsePayload } from './payload.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
+import type { AdvancedRow } from './store/advance.ts'
 import { type Draft, type IssuedRow, insertResources } from './store/issue.ts'
 import type { ResourceRow } from './store/live.ts'
-import { countResources, listResources, type ResourceFilter, readResource, type Selector } from './store/read.ts'
+import {
+  awaitResource,
+  countResources,
+  listResources,
+  type ResourceFilter,
+  readResource,
+  type Selector,
+} from './store/read.ts'
 import type { Cause, Owed } from './store/record.ts'
 import {
   consumeResource,
@@ -20,6 +28,7 @@ import {
   revokeResource,
   type TransitionRow,
 } from './store/transition.ts'
+import { storableText } from './text.ts'
 
 /** What the queue is told after the commit. */
 export interface Change {
@@ -75,16 +84,23 @@ export class Resources {
   readonly #prisma: PrismaClient
   readonly #db: Sql
   readonly #registry: Registry
+  readonly #onLapsed: (rows: readonly AdvancedRow[]) => void
 
-  constructor(prisma: PrismaClient, registry: Registry, tx?: Prisma.TransactionClient) {
+  constructor(
+    prisma: PrismaClient,
+    registry: Registry,
+    onLapsed: (rows: readonly AdvancedRow[]) => void,
+    tx?: Prisma.TransactionClient,
+  ) {
     this.#prisma = prisma
     this.#registry = registry
+    this.#onLapsed = onLapsed
     this.#db = tx ?? prisma
   }
 
   /** The same verbs inside a transaction. */
   within(tx: Prisma.TransactionClient): Resources {
-    return new Resources(this.#prisma, this.#registry, tx)
+    return new Resources(this.#prisma, this.#registry, this.#onLapsed, tx)
   }
 
   /** @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken` */
@@ -98,7 +114,7 @@ export class Resources {
       const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
       if (holder?.live || tries === 2)
         throw new LapseError('reference_taken', { field: 'reference', detail: `It belongs to ${holder?.id}.` })
-      if (holder) await this.#lapse(kind, holder.id)
+      if (holder) await this.#makeRoom(kind, holder.id)
     }
   }
 
@@ -113,7 +129,7 @@ export class Resources {
     for (const [i, input] of inputs.entries()) {
       if (input.reference === undefined) continue
       const holder = await readResource(this.#db, input.kind, { reference: input.reference })
-      if (holder && !holder.live && !hasEnded(holder.status)) await this.#lapse(kinds[i] as Kind, holder.id)
+      if (holder && !holder.live && !hasEnded(holder.status)) await this.#makeRoom(kinds[i] as Kind, holder.id)
     }
     const rows = await this.#atomically(async (tx) => {
       const issued = await this.#insert([...new Set(kinds)], drafts, by, tx)
@@ -207,7 +223,8 @@ export class Resources {
     return countResources(this.#db, filter)
   }
 
-  async #insert(kinds: readonly Kind[], drafts: readonly Draft[], by: By, tx: Sql = this.#db) {
+  /** `tx`: a transaction that the hooks have to share, when there is one. */
+  async #insert(kinds: readonly Kind[], drafts: readonly Draft[], by: By, tx?: Prisma.TransactionClient) {
     const insert = async (db: Sql) => {
       const rows = await insertResources(db, drafts, manual(by), this.#registry)
       const refused = rows.findIndex((row) => row.refusal)
@@ -217,8 +234,8 @@ export class Resources {
         throw lifetimeError(this.#registry.get(draft.kind), refusal, drafts.length > 1 ? `${refused}.` : '')
       return rows.map((row) => (row.id === null ? undefined : (row as IssuedRow)))
     }
-    if (!kinds.some((kind) => kind.hooks.issued)) return insert(tx)
-    return this.#atomically(async (own) => {
+    if (!kinds.some((kind) => kind.hooks.issued)) return insert(tx ?? this.#db)
+    const withHooks = async (own: Prisma.TransactionClient) => {
       const rows = await insert(own)
       const issued = rows.filter((row) => row !== undefined)
       for (const kind of kinds)
@@ -229,7 +246,8 @@ export class Resources {
           issued.filter((row) => row.kind === kind.name),
         )
       return rows
-    })
+    }
+    return tx ? withHooks(tx) : this.#atomically(withHooks)
   }
 
   /** One verb on one row, with its hook in the same transaction. What was over but not yet advanced is lapsed on the way. */
@@ -262,8 +280,18 @@ export class Resources {
     return this.#prisma.$transaction(act, { maxWait: 5_000, timeout: 15_000 })
   }
 
-  #lapse(kind: Kind, id: string) {
-    return advanceDue(this.#prisma, this.#registry, { trigger: 'lazy' }, { kinds: [kind], ids: [id], limit: 1 })
+  /** Answers whether there was anything to do. */
+  async #lapse(kind: Kind, id: string): Promise<boolean> {
+    const only = { kinds: [kind], ids: [id], limit: 1, within: this.#db }
+    const { rows } = await advanceDue(this.#prisma, this.#registry, { trigger: 'lazy' }, only)
+    // Inside a transaction nobody may act on it yet: what it owes is found by the sweep.
+    if (rows.length > 0 && this.#db === this.#prisma) this.#onLapsed(rows)
+    return rows.length > 0
+  }
+
+  /** Lapses a dead holder of a reference, or waits for whoever is at it already. */
+  async #makeRoom(kind: Kind, id: string): Promise<void> {
+    if (!(await this.#lapse(kind, id))) await awaitResource(this.#db, id)
   }
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
@@ -298,7 +326,11 @@ export class Resources {
   }
 }
 
-const manual = ({ actor, reason }: By): Cause => ({ trigger: 'manual', actor, reason })
+const manual = ({ actor, reason }: By): Cause => ({
+  trigger: 'manual',
+  actor: storableText('actor', actor) ?? undefined,
+  reason: storableText('reason', reason) ?? undefined,
+})
 
 const lifeOf = (row: ResourceRow) => ({
   ...row,
@@ -322,15 +354,16 @@ const timersToStop = (kind: Kind, row: ResourceRow, version: number): Timer[] =>
 
 const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
   const { grace, minLife, maxLife, reminders, maxUses } = kind.terms
-  const { graceMs = grace, subject = null } = input
+  const { graceMs = grace } = input
+  const subject = storableText(`${path}subject`, input.subject)
   if (!(graceMs >= 0 && graceMs <= grace))
     throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${grace / 1000} seconds for this kind.` })
   const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
   return {
     id: uuidv7(),
     kind: kind.name,
-    reference: input.reference ?? null,
-    scope: input.scope ?? null,
+    reference: storableText(`${path}reference`, input.reference),
+    scope: storableText(`${path}scope`, input.scope),
     subject,
     payload,
     contact: kind.contact?.({ payload, subject }) ?? null,
@@ -362,7 +395,9 @@ const endOf = (
   // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
   if (!Number.isFinite(given) || Math.abs(given) > 8e15)
     throw new LapseError('invalid', { field: `${path}expires_at`, detail: 'That is not an instant.' })
-  return { expiresAtMs, lifeMs }
+  // What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's.
+  const sane = (ms: number | null) => ms && Math.max(0, ms)
+  return { expiresAtMs: sane(expiresAtMs), lifeMs: sane(lifeMs) }
 }
 
 const lifetimeError = (kind: Kind, refusal: Exclude<Refusal, 'ended'>, path: string, issuedAt?: Date): LapseError => {

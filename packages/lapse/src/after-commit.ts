@@ -2,7 +2,7 @@ import type { Change, Domain, Owed, Timer } from '@lapse/domain'
 import { nextTimer } from '@lapse/domain'
 import { enqueueDeliveries, type Queues, type Timers } from '@lapse/queue'
 
-type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
+export type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
 
 /**
  * Tells Redis what PostgreSQL has committed: new timers, timers to take back, side effects that are owed.

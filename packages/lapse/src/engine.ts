@@ -1,9 +1,7 @@
 import { type Domain, nextTimer, type PendingRow, type Trigger } from '@lapse/domain'
 import { appetite, enqueueDeliveries, type Queues, readWatermark, type Timers, writeWatermark } from '@lapse/queue'
-import type { AfterCommit } from './after-commit.ts'
+import type { AdvancedRows, AfterCommit } from './after-commit.ts'
 import { Waker } from './waker.ts'
-
-type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
 
 export interface EngineOptions {
   /** Told of everything that was advanced, for the metrics. */

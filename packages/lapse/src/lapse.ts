@@ -13,7 +13,7 @@ import {
   trial,
 } from '@lapse/domain'
 import { enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
-import { AfterCommit } from './after-commit.ts'
+import { type AdvancedRows, AfterCommit } from './after-commit.ts'
 import { inspect } from './boot.ts'
 import { createDeliverer, type Deliverer, type DeliverOptions } from './deliver.ts'
 import { Engine, type EngineOptions } from './engine.ts'
@@ -36,6 +36,8 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   horizonMs?: number | undefined
   /** Told what went wrong without harm, such as a timer that could not be armed because Redis is away. */
   onError?: (error: unknown) => void
+  /** Told of what was over when somebody looked, and so was lapsed here: for metrics. */
+  onLapsed?: (rows: AdvancedRows) => void
 }
 
 /**
@@ -51,10 +53,18 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   readonly #options: LapseOptions
 
   constructor(options: LapseOptions<readonly K[]>) {
-    const { databaseUrl: url, redisUrl, kinds = [], prefix, connections, horizonMs, onError = () => {} } = options
+    const { databaseUrl: url, redisUrl, kinds = [], prefix, connections, horizonMs, onError = () => {}, onLapsed } = options
     const own = new Set<string>(kinds.map((kind) => kind.name))
     const all = [...builtInKinds.filter((kind) => !own.has(kind.name)), ...kinds]
-    const domain = createDomain({ url, kinds: all, ...(connections !== undefined && { connections }) })
+    const domain = createDomain({
+      url,
+      kinds: all,
+      ...(connections !== undefined && { connections }),
+      onLapsed: (rows) => {
+        onLapsed?.(rows)
+        void after.advanced(rows)
+      },
+    })
     const queues = openQueues({ redisUrl, ...(prefix !== undefined && { prefix }) })
     const timers = new Timers(queues, { horizonMs })
     const after = new AfterCommit(queues, timers, onError)

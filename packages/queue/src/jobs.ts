@@ -32,6 +32,27 @@ export const queueNames = ['timers', 'email', 'handler', 'upkeep'] as const sati
 /** Channels that have a queue. Each has its own, so that its rate limit and its outages hold up nobody else. */
 export type DeliveryChannel = Extract<Channel, QueueName>
 
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+const isWakeUp = (data: Partial<WakeUp>): boolean =>
+  uuid.test(data.id ?? '') &&
+  typeof data.kind === 'string' &&
+  Number.isInteger(data.version) &&
+  (data.offset === undefined || Number.isInteger(data.offset))
+
+const isDeliver = (data: Partial<Deliver>): boolean => uuid.test(data.delivery ?? '')
+
+const readable: Record<QueueName, (data: object) => boolean> = {
+  timers: isWakeUp,
+  email: isDeliver,
+  handler: isDeliver,
+  upkeep: () => true,
+}
+
+/** Anybody who can write to Redis can add a job: one that is not what it should be must not reach its neighbours. */
+export const isReadable = (queue: QueueName, data: unknown): boolean =>
+  typeof data === 'object' && data !== null && readable[queue](data)
+
 /** The same timer has the same id wherever it is armed: BullMQ ignores an id that exists, so arming twice is harmless. */
 export const timerId = ({ id, step, offset, version }: Pick<Timer, 'id' | 'step' | 'offset' | 'version'>): string =>
   `${id}-${step}${offset === undefined ? '' : `-${offset}`}-v${version}`

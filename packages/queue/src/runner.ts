@@ -1,6 +1,6 @@
 import { DelayedError, type Job, type RateLimiterOptions, Worker } from 'bullmq'
 import { workerConnection } from './connection.ts'
-import type { JobName, Jobs, QueueName } from './jobs.ts'
+import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
 
 /** All that a processor can answer. */
@@ -39,8 +39,9 @@ export interface Runner {
 export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<Q>, options: RunnerOptions): Runner => {
   const connection = workerConnection(options.redisUrl)
   const run = async (job: Job): Promise<Outcome> => {
-    const process = processor[job.name as JobName<Q>] as ((data: unknown) => Promise<Outcome>) | undefined
-    if (!process) return drop(`no processor for ${queue}/${job.name}`)
+    const process = Object.hasOwn(processor, job.name) && (processor[job.name as JobName<Q>] as (data: unknown) => Promise<Outcome>)
+    if (!process) return drop('no processor of that name')
+    if (!isReadable(queue, job.data)) return drop('malformed data')
     try {
       return await process(job.data)
     } catch (error) {

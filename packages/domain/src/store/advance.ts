@@ -2,7 +2,7 @@ import type { Sql } from '../database.ts'
 import type { EventType, Kind } from '../kind.ts'
 import type { Status, Step } from '../lifecycle.ts'
 import type { Registry } from '../registry.ts'
-import { columns, empty, type Fragment, isLive, nextReminder, now, type ResourceRow, sql } from './live.ts'
+import { among, columns, empty, isLive, nextReminder, now, type ResourceRow, sql } from './live.ts'
 import { type Cause, type Owed, record } from './record.ts'
 
 /** What happened to one row; enough to arm its next timer and to deliver what it owes. */
@@ -40,7 +40,7 @@ export const advanceResources = <Whole extends boolean>(
   due AS MATERIALIZED (
     SELECT * FROM resource
     WHERE due_at <= (SELECT at FROM clock) AND next_step <> 'purge'
-      AND kind = ANY (${kinds.map((kind) => kind.name)}::text[]) ${among(options.ids)}
+      AND kind = ANY (${kinds.map((kind) => kind.name)}::text[]) ${options.ids ? sql`AND ${among(options.ids)}` : empty}
     ORDER BY due_at LIMIT ${options.limit}::int
     FOR UPDATE SKIP LOCKED
   ), judged AS MATERIALIZED (
@@ -74,13 +74,16 @@ export const advanceResources = <Whole extends boolean>(
 
 const essentials = sql`m.id, m.kind, m.version, m.status, m.next_step AS "nextStep", m.due_at AS "dueAt", m.expires_at AS "expiresAt",`
 
-const among = (ids: readonly string[] | undefined): Fragment => (ids ? sql`AND id = ANY (${ids}::uuid[])` : empty)
-
-/** A hook has refused this row's step: it is tried again later, and later each time, up to an hour. It stays denied meanwhile. */
+/**
+ * A hook has refused this row's step: it is tried again later, and later each time, up to an hour, but never later than
+ * the step after it. What is over stays denied meanwhile.
+ */
 export const postpone = (db: Sql, id: string, reason: string, cause: Cause) =>
   db.$queryRaw<{ version: number; failures: number }[]>(sql`
   WITH moved AS (
-    UPDATE resource SET failures = failures + 1, due_at = ${now} + make_interval(secs => least(3600, power(2, least(failures, 12))))
+    UPDATE resource SET failures = failures + 1, due_at = least(
+      ${now} + make_interval(secs => least(3600, power(2, least(failures, 12)))),
+      CASE WHEN ${now} < expires_at THEN expires_at WHEN ${now} < ends_at THEN ends_at END)
     WHERE id = ${id}::uuid AND next_step <> 'purge' AND due_at <= ${now}
     RETURNING *
   ), logged AS (

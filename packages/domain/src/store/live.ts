@@ -1,3 +1,4 @@
+import { validate as isUuid } from 'uuid'
 import { Prisma } from '../generated/prisma/client.ts'
 import type { Status, Step } from '../lifecycle.ts'
 
@@ -26,10 +27,13 @@ export const nextReminder = (expiresAt: Fragment, reminders: Fragment, at: Fragm
 /** PostgreSQL's clock, cut to the millisecond that every instant is kept in: `floor(now) < end` is `now < end`. */
 export const now = sql`date_trunc('milliseconds', clock_timestamp())`
 
-/** An epoch in milliseconds as an instant. Never binds a date: see FACTS in docs/decisions/instants.md. */
+/** An epoch in milliseconds as an instant. Never binds a date: see docs/decisions/instants.md. */
 export const instant = (epochMs: number | null): Fragment => sql`to_timestamp(${epochMs}::float8 / 1000)`
 
 export const milliseconds = (ms: number): Fragment => sql`(${ms}::float8 * interval '1 millisecond')`
+
+/** One of these ids. What is no id, as a forged job may bring it, belongs to nothing. */
+export const among = (ids: readonly string[]): Fragment => sql`id = ANY (${ids.filter((id) => isUuid(id))}::uuid[])`
 
 /** A row of `resource` as it comes from the database. */
 export interface ResourceRow {

@@ -1,8 +1,11 @@
 import type { Sql } from '../database.ts'
 import type { Status, Step } from '../lifecycle.ts'
-import { columns, empty, type Fragment, isLive, join, now, type ResourceRow, seenStatus, sql } from './live.ts'
+import { among, columns, empty, type Fragment, isLive, join, now, type ResourceRow, seenStatus, sql } from './live.ts'
 
-/** One resource by its id, or the newest one with a reference. */
+/**
+ * One resource by its id, or by a reference: the one that has not ended, else the newest. Ids tell only roughly which is
+ * newer, for they come from the clocks of several processes.
+ */
 export type Selector = string | { readonly reference: string }
 
 const matches = (kind: string | undefined, selector: Selector): Fragment =>
@@ -14,9 +17,14 @@ export const readResource = async (db: Sql, kind: string | undefined, selector: 
   const rows = await db.$queryRaw<(ResourceRow & { live: boolean })[]>(sql`
     SELECT ${columns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live
     FROM resource r, (SELECT ${now} AS at) c
-    WHERE ${matches(kind, selector)} ORDER BY r.id DESC LIMIT 1`)
+    WHERE ${matches(kind, selector)}
+    ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`)
   return rows[0]
 }
+
+/** Waits until nobody is changing this row. */
+export const awaitResource = (db: Sql, id: string) =>
+  db.$queryRaw(sql`SELECT id FROM resource WHERE id = ${id}::uuid FOR SHARE`)
 
 export interface ResourceFilter {
   readonly kind?: string | undefined
@@ -74,7 +82,7 @@ const pending = sql`id, kind, version, next_step AS "nextStep", due_at AS "dueAt
 /** Where these rows stand now. Ended rows come too, with `purge` for their next step; unknown ids do not. */
 export const readPending = (db: Sql, ids: readonly string[]) =>
   db.$queryRaw<PendingRow[]>(sql`
-  SELECT ${pending} FROM resource, (SELECT ${now} AS at) c WHERE id = ANY (${ids}::uuid[])`)
+  SELECT ${pending} FROM resource, (SELECT ${now} AS at) c WHERE ${among(ids)}`)
 
 export interface Span {
   /** Only what changed at or after this instant, or is due after `dueAfter`. */

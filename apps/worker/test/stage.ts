@@ -1,0 +1,61 @@
+import { fileURLToPath } from 'node:url'
+import { startProcess, type TestDatabase, type TestInbox, testDatabase, testInbox, testRedis, until } from '@lapse/testkit'
+import { createLapse, type Event } from 'lapse'
+import pg from 'pg'
+import { afterAll } from 'vitest'
+import { kinds } from './kinds.config.ts'
+
+const config = fileURLToPath(new URL('./kinds.config.ts', import.meta.url))
+
+/** An application beside its workers: a database, Redis and an inbox of its own, and the library to talk to them. */
+export const stage = async (redis: { url: string; prefix?: string } = testRedis()) => {
+  const prefix = redis.prefix ?? 'lapse'
+  const [database, inbox]: [TestDatabase, TestInbox] = await Promise.all([testDatabase(), testInbox()])
+  const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds })
+  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
+  owner.on('error', () => {})
+  await until(() => lapse.queues.redis.status === 'ready', { what: 'the connection to Redis' })
+  afterAll(async () => {
+    await lapse.close()
+    await owner.end()
+  })
+
+  const env = {
+    DATABASE_URL: database.url,
+    REDIS_URL: redis.url,
+    LAPSE_PREFIX: prefix,
+    SMTP_URL: inbox.url,
+    LAPSE_CONFIG: config,
+    LAPSE_RETRY_SECONDS: '1',
+  }
+  return {
+    lapse,
+    inbox,
+    env,
+    database,
+    /** A statement as the owner: to move dates, or to look where nobody else may. */
+    sql: (text: string, values: unknown[] = []) => owner.query(text, values),
+    startWorker: (more: Record<string, string> = {}, clockOffsetMs = 0) =>
+      startProcess({ entry: 'worker', env: { ...env, ...more }, clockOffsetMs }),
+    startApi: (more: Record<string, string> = {}, clockOffsetMs = 0) =>
+      startProcess({ entry: 'api', env: { ...env, LAPSE_ROOT_TOKEN: rootToken, ...more }, clockOffsetMs }),
+    /** The story of a resource, from its beginning. */
+    story: async (resourceId: string): Promise<Event[]> => (await lapse.events({ resourceId }, { limit: 200 })).reverse(),
+    /** Waits for an event of a resource, without looking in a way that changes anything. */
+    happened: (resourceId: string, type: string, timeout = 15_000): Promise<Event> =>
+      until(async () => (await lapse.events({ resourceId, type }))[0], { timeout, what: `the event ${type}` }),
+    /** The ids of the timers that stand in Redis for a resource. */
+    timers: async (resourceId: string): Promise<string[]> =>
+      (await lapse.queues.timers.getJobs(['delayed', 'waiting', 'active']))
+        .map((job) => job.id ?? '')
+        .filter((id) => id.startsWith(resourceId))
+        .sort(),
+    mailsTo: (address: string) => inbox.mails.filter((mail) => mail.to.includes(address)).map((mail) => mail.subject),
+  }
+}
+
+export const rootToken = 'lps_root_for_the_tests_of_the_worker_only'
+
+/** A real second must pass where a real instant must pass. */
+export const sleepUntil = (instant: Date, afterMs = 0): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, Math.max(0, instant.getTime() + afterMs - Date.now())))

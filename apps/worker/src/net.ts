@@ -34,6 +34,10 @@ export class Net {
     this.#engine = engine
     this.#intervals = intervals
     this.#onError = onError
+    // An absence shorter than a beat loses timers too: those that producers could not arm meanwhile.
+    lapse.queues.redis.on('close', () => {
+      this.#redisWasAway = true
+    })
   }
 
   /** The first beat does it all: sweeps what was missed, schedules, looks ahead. */

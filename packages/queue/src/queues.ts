@@ -39,8 +39,8 @@ export const openQueues = ({ redisUrl, prefix = defaultPrefix }: QueueOptions): 
     redis,
     prefix,
     close: async () => {
-      await Promise.all(Object.values(queues).map((queue) => queue.close().catch(() => {})))
       redis.disconnect()
+      await Promise.all(Object.values(queues).map((queue) => queue.close().catch(() => {})))
     },
   }
 }

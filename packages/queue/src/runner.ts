@@ -76,9 +76,11 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
   return {
     worker,
     close: async (deadlineMs) => {
-      const deadline = new Promise<'late'>((resolve) => setTimeout(resolve, deadlineMs, 'late').unref())
-      // BullMQ waits without limit; what is not done by then is given back when its lock runs out.
-      if ((await Promise.race([worker.close(), deadline])) === 'late') await worker.close(true).catch(() => {})
+      // BullMQ waits without limit, above all for a Redis that is away. What is not done by then is given back when its
+      // lock runs out.
+      const patience = connection.status === 'ready' ? deadlineMs : Math.min(deadlineMs, 1_000)
+      const deadline = new Promise((resolve) => setTimeout(resolve, patience).unref())
+      await Promise.race([worker.close().catch(() => {}), deadline])
       connection.disconnect()
     },
   }

@@ -1,4 +1,4 @@
-import { done, type Deliverer, type Engine, type Processor, type QueueName } from 'lapse'
+import { type Deliverer, done, type Engine, type Processor, type QueueName } from 'lapse'
 import type { Net } from './net.ts'
 
 /** Every job there is, and what is done about it. They translate; the domain decides. */

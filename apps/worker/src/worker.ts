@@ -28,7 +28,8 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const transport = config.mail?.transport ?? env.SMTP_URL
   const mailer = transport && createMailer({ transport, from: config.mail?.from ?? env.LAPSE_MAIL_FROM })
-  if (!mailer) log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')
+  if (!mailer)
+    log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')
 
   const engine = lapse.engine({ onAdvanced: metrics.advanced, onError: (error) => onError('hook', error) })
   const intervals = {

@@ -15,14 +15,20 @@ describe('clock', () => {
     expect(await app.lapse.check('pass', id)).toMatchObject({ allowed: false, reason: 'expired' })
     expect(await app.lapse.check('pass', { reference })).toMatchObject({ allowed: false, reason: 'expired' })
     expect(await app.lapse.consume('pass', id)).toMatchObject({ consumed: false, reason: 'expired' })
-    expect((await app.story(id)).map((event) => [event.type, event.trigger])).toEqual([['issued', 'manual'], ['expired', 'lazy']])
+    expect((await app.story(id)).map((event) => [event.type, event.trigger])).toEqual([
+      ['issued', 'manual'],
+      ['expired', 'lazy'],
+    ])
     const worker = await app.startWorker()
     await app.inbox.waitForMail((mail) => mail.to.includes(email))
     await worker.stop()
     expect(app.mailsTo(email)).toEqual(['pass expired'])
   })
 
-  for (const [side, offset] of [['ahead', fiveMinutes], ['behind', -fiveMinutes]] as const)
+  for (const [side, offset] of [
+    ['ahead', fiveMinutes],
+    ['behind', -fiveMinutes],
+  ] as const)
     it(`C2 with the worker's clock five minutes ${side} the database's decides: nothing early, nothing late`, async () => {
       const app = await stage()
       const worker = await app.startWorker({}, offset)

@@ -28,9 +28,15 @@ describe('firing', () => {
     const { id, kind, version } = await app.lapse.issue('pass', { expiresIn: '1s', payload: { email } })
     await app.happened(id, 'expired')
     await app.inbox.waitForMail((mail) => mail.to.includes(email))
-    const forged = [1, 2, 3].map((n) => ({ name: 'expire', data: { id, kind, version }, opts: { jobId: `forged-${n}-${id}` } }))
+    const forged = [1, 2, 3].map((n) => ({
+      name: 'expire',
+      data: { id, kind, version },
+      opts: { jobId: `forged-${n}-${id}` },
+    }))
     await app.lapse.queues.timers.addBulk(forged)
-    await until(async () => (await app.lapse.queues.timers.getJobCountByTypes('waiting', 'active')) === 0, { what: 'the jobs to be done' })
+    await until(async () => (await app.lapse.queues.timers.getJobCountByTypes('waiting', 'active')) === 0, {
+      what: 'the jobs to be done',
+    })
     expect((await app.story(id)).map((event) => event.type)).toEqual(['issued', 'expired'])
     expect(await app.lapse.deliveries.list({ resourceId: id })).toHaveLength(1)
     expect(app.mailsTo(email)).toEqual(['pass expired'])
@@ -61,7 +67,9 @@ describe('firing', () => {
     const next = await app.lapse.issue('pass', { expiresIn: '1s' })
     await app.happened(next.id, 'expired')
     expect((await app.lapse.get(id)).status).toBe('active')
-    await until(async () => (await app.lapse.queues.timers.getJobCountByTypes('waiting', 'active')) === 0, { what: 'the forged jobs to be gone' })
+    await until(async () => (await app.lapse.queues.timers.getJobCountByTypes('waiting', 'active')) === 0, {
+      what: 'the forged jobs to be gone',
+    })
   })
 })
 

@@ -48,7 +48,10 @@ const seat = defineKind({
   },
   handlers: {
     expired: ({ resource, deliveryId, attempt }) => {
-      appendFileSync(process.env.HANDLER_LOG ?? '/dev/null', `${JSON.stringify({ id: resource.id, deliveryId, attempt })}\n`)
+      appendFileSync(
+        process.env.HANDLER_LOG ?? '/dev/null',
+        `${JSON.stringify({ id: resource.id, deliveryId, attempt })}\n`,
+      )
       if (attempt === 1) throw new Error('not the first time')
     },
   },

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -47,7 +47,9 @@ describe('operation', () => {
     const worker = await app.startWorker()
     app.inbox.failNext(1, 550)
     const { id } = await app.lapse.issue('pass', { expiresIn: '1s', payload: { email: 'gone@example.com' } })
-    const dead = await until(async () => (await app.lapse.deliveries.list({ resourceId: id, status: 'dead' }))[0], { what: 'the dead delivery' })
+    const dead = await until(async () => (await app.lapse.deliveries.list({ resourceId: id, status: 'dead' }))[0], {
+      what: 'the dead delivery',
+    })
     expect(dead).toMatchObject({ attempts: 1, lastError: expect.stringContaining('550') })
     const metrics = await (await fetch(`${worker.url}/metrics`)).text()
     expect(metrics).toMatch(/lapse_deliveries\{channel="email",status="dead"\} 1/)
@@ -67,8 +69,13 @@ describe('operation', () => {
       { kind: 'seat', expiresIn: '1s', payload: { stubborn: true } },
     ])
     const goodId = good?.id ?? ''
-    await until(async () => (await app.lapse.deliveries.list({ resourceId: goodId, status: 'sent' })).length === 1, { what: 'the handler' })
-    const calls = readFileSync(log, 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+    await until(async () => (await app.lapse.deliveries.list({ resourceId: goodId, status: 'sent' })).length === 1, {
+      what: 'the handler',
+    })
+    const calls = readFileSync(log, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
     expect(calls.map((call) => call.attempt)).toEqual([1, 2])
     expect(new Set(calls.map((call) => call.deliveryId)).size).toBe(1)
     expect((await app.sql('SELECT resource_id FROM seat_given_back')).rows).toEqual([{ resource_id: goodId }])
@@ -86,11 +93,25 @@ describe('operation', () => {
     await app.lapse.renew('lease', id, { expiresIn: '1s' }, { actor: 'bob', reason: 'a mistake' })
     await app.happened(id, 'expired')
     const [issued, renewed, grace, expired] = await app.story(id)
-    expect(issued).toMatchObject({ type: 'issued', trigger: 'manual', actor: 'ada', reason: 'sold', from: null, to: 'active', latenessMs: null })
+    expect(issued).toMatchObject({
+      type: 'issued',
+      trigger: 'manual',
+      actor: 'ada',
+      reason: 'sold',
+      from: null,
+      to: 'active',
+      latenessMs: null,
+    })
     expect(renewed).toMatchObject({ type: 'renewed', actor: 'bob', reason: 'a mistake', from: 'active', to: 'active' })
     expect(renewed?.data).toMatchObject({ before: { version: 1 }, after: { version: 2 } })
     expect(grace).toMatchObject({ type: 'grace', trigger: 'job', from: 'active', to: 'grace', actor: null })
-    expect(expired).toMatchObject({ type: 'expired', trigger: 'job', from: 'grace', to: 'expired', latenessMs: expect.any(Number) })
+    expect(expired).toMatchObject({
+      type: 'expired',
+      trigger: 'job',
+      from: 'grace',
+      to: 'expired',
+      latenessMs: expect.any(Number),
+    })
     await worker.stop()
   })
 
@@ -106,7 +127,13 @@ describe('operation', () => {
       },
       { what: 'the transition in the metrics' },
     )
-    for (const name of ['lapse_lateness_seconds_bucket', 'lapse_swept_not_fired_total', 'lapse_deliveries', 'lapse_queue_depth', 'lapse_oldest_overdue_seconds'])
+    for (const name of [
+      'lapse_lateness_seconds_bucket',
+      'lapse_swept_not_fired_total',
+      'lapse_deliveries',
+      'lapse_queue_depth',
+      'lapse_oldest_overdue_seconds',
+    ])
       expect(metrics).toContain(name)
     expect(metrics).toContain('lapse_swept_not_fired_total 0')
     expect((await fetch(`${worker.url}/healthz`)).status).toBe(200)

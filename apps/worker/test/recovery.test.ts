@@ -65,7 +65,9 @@ describe('recovery', () => {
     const reminded = await app.lapse.issue('lease', { expiresIn: '8s' })
     await redis.flush()
     await app.happened(soon.id, 'expired', 15_000)
-    await until(async () => (await app.timers(later.id)).includes(`${later.id}-expire-v1`), { what: 'the timer, armed again' })
+    await until(async () => (await app.timers(later.id)).includes(`${later.id}-expire-v1`), {
+      what: 'the timer, armed again',
+    })
     const expired = await app.happened(later.id, 'expired')
     expect(expired.trigger).toBe('job')
     expect(expired.latenessMs).toBeLessThan(1_000)
@@ -86,11 +88,17 @@ describe('recovery', () => {
       const lapse = createLapse({ databaseUrl: process.env.DATABASE_URL, redisUrl: process.env.REDIS_URL, prefix: process.env.LAPSE_PREFIX, kinds: [pass] })
       lapse.queues.timers.addBulk = () => process.kill(process.pid, 'SIGKILL')
       await lapse.issue('pass', { reference: 'orphan', expiresIn: '6s' })`
-    const died = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, env: { PATH: process.env.PATH, ...app.env } })
+    const died = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: root,
+      env: { PATH: process.env.PATH, ...app.env },
+    })
     expect(died.signal).toBe('SIGKILL')
     const [orphan] = await app.lapse.list({ reference: 'orphan' })
     const id = orphan?.id ?? ''
-    await until(async () => (await app.timers(id)).length === 1, { timeout: 5_000, what: 'the timer, armed by the look-ahead' })
+    await until(async () => (await app.timers(id)).length === 1, {
+      timeout: 5_000,
+      what: 'the timer, armed by the look-ahead',
+    })
     const expired = await app.happened(id, 'expired')
     expect(expired.trigger).toBe('job')
     expect(expired.latenessMs).toBeLessThan(1_000)
@@ -100,13 +108,18 @@ describe('recovery', () => {
   it('D3 two sweepers and jobs on the same 500 rows: one transition each', async () => {
     const app = await stage()
     const workers = await Promise.all([1, 2].map(() => app.startWorker({ LAPSE_SWEEP_SECONDS: '1' })))
-    const issued = await app.lapse.issueAll(Array.from({ length: 500 }, () => ({ kind: 'pass' as const, expiresIn: '2s' as const })))
+    const issued = await app.lapse.issueAll(
+      Array.from({ length: 500 }, () => ({ kind: 'pass' as const, expiresIn: '2s' as const })),
+    )
     const engine = app.lapse.engine({ onError: () => {} })
     await sleepUntil(issued[0]?.endsAt ?? new Date())
     await Promise.all([1, 2, 3, 4].map(() => engine.sweep()))
-    await until(async () => (await app.lapse.count({ kind: 'pass', status: 'expired' })) === 500, { what: 'all to expire' })
+    await until(async () => (await app.lapse.count({ kind: 'pass', status: 'expired' })) === 500, {
+      what: 'all to expire',
+    })
     await until(async () => (await app.lapse.overdue()).length === 0, { what: 'nothing to be overdue' })
-    const { rows } = await app.sql(`SELECT count(*)::int AS events, count(DISTINCT resource_id)::int AS resources, min(lateness_ms)::int AS least
+    const { rows } =
+      await app.sql(`SELECT count(*)::int AS events, count(DISTINCT resource_id)::int AS resources, min(lateness_ms)::int AS least
       FROM event WHERE type = 'expired'`)
     expect(rows).toEqual([{ events: 500, resources: 500, least: expect.any(Number) }])
     expect(rows[0].least).toBeGreaterThanOrEqual(0)
@@ -120,7 +133,8 @@ describe('recovery', () => {
     )
     await app.sql('CREATE TABLE seat_given_back (resource_id uuid)')
     await app.sql('GRANT INSERT ON seat_given_back TO PUBLIC')
-    const ended = async () => Number((await app.sql(`SELECT count(*) AS n FROM event WHERE type = 'expired'`)).rows[0].n)
+    const ended = async () =>
+      Number((await app.sql(`SELECT count(*) AS n FROM event WHERE type = 'expired'`)).rows[0].n)
     const stopped = await app.startWorker()
     await until(async () => (await ended()) > 100, { what: 'the first to expire' })
     expect(await stopped.stop()).toMatchObject({ code: 0 })
@@ -130,7 +144,9 @@ describe('recovery', () => {
     const last = await app.startWorker()
     await until(async () => (await ended()) === 1_000, { timeout: 20_000, what: 'all to expire' })
     // The hook's rows commit with the transitions: one each, whoever was killed when.
-    const { rows } = await app.sql('SELECT count(*)::int AS n, count(DISTINCT resource_id)::int AS seats FROM seat_given_back')
+    const { rows } = await app.sql(
+      'SELECT count(*)::int AS n, count(DISTINCT resource_id)::int AS seats FROM seat_given_back',
+    )
     expect(rows).toEqual([{ n: 1_000, seats: 1_000 }])
     expect(await app.lapse.count({ kind: 'seat', status: 'expired' })).toBe(issued.length)
     expect((await last.stop()).ms).toBeLessThan(10_000)

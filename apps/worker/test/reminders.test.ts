@@ -64,8 +64,19 @@ describe('reminders with two workers', () => {
     const email = 'f1@example.com'
     const { id } = await app.lapse.issue('lease', { expiresIn: '3s', payload: { email } })
     await app.inbox.waitForMail((mail) => mail.subject === 'lease expired' && mail.to.includes(email))
-    expect((await app.story(id)).map((event) => event.type)).toEqual(['issued', 'reminded', 'reminded', 'grace', 'expired'])
-    expect(app.mailsTo(email)).toEqual(['lease reminder: 2 seconds', 'lease reminder: a second', 'lease in grace', 'lease expired'])
+    expect((await app.story(id)).map((event) => event.type)).toEqual([
+      'issued',
+      'reminded',
+      'reminded',
+      'grace',
+      'expired',
+    ])
+    expect(app.mailsTo(email)).toEqual([
+      'lease reminder: 2 seconds',
+      'lease reminder: a second',
+      'lease in grace',
+      'lease expired',
+    ])
     expect(new Set(app.inbox.mails.map((mail) => mail.messageId)).size).toBe(app.inbox.mails.length)
   })
 
@@ -104,7 +115,9 @@ describe('reminders with two workers', () => {
     const email = 'f3-waiting@example.com'
     app.inbox.failNext(1)
     const { id } = await app.lapse.issue('lease', { expiresIn: '2500ms', payload: { email } })
-    await until(async () => (await app.lapse.deliveries.list({ resourceId: id, status: 'failed' }))[0], { what: 'the failed try' })
+    await until(async () => (await app.lapse.deliveries.list({ resourceId: id, status: 'failed' }))[0], {
+      what: 'the failed try',
+    })
     await app.lapse.renew('lease', id, { expiresIn: '1h' })
     const cancelled = await until(
       async () => (await app.lapse.deliveries.list({ resourceId: id, status: 'cancelled' }))[0],
@@ -139,9 +152,14 @@ describe('reminders with two workers', () => {
   })
 
   it('E2 renewed in grace it is active and has no final event; revoked in grace it is denied at once', async () => {
-    const [renewed, revoked] = await app.lapse.issueAll([1, 2].map(() => ({ kind: 'lease' as const, expiresIn: '1s' as const })))
+    const [renewed, revoked] = await app.lapse.issueAll(
+      [1, 2].map(() => ({ kind: 'lease' as const, expiresIn: '1s' as const })),
+    )
     await Promise.all([app.happened(renewed?.id ?? '', 'grace'), app.happened(revoked?.id ?? '', 'grace')])
-    expect(await app.lapse.renew('lease', renewed?.id ?? '', { expiresIn: '1h' })).toMatchObject({ status: 'active', version: 2 })
+    expect(await app.lapse.renew('lease', renewed?.id ?? '', { expiresIn: '1h' })).toMatchObject({
+      status: 'active',
+      version: 2,
+    })
     await app.lapse.revoke('lease', revoked?.id ?? '')
     expect(await app.lapse.check('lease', revoked?.id ?? '')).toMatchObject({ allowed: false, reason: 'revoked' })
     await sleepUntil(renewed?.endsAt ?? new Date(), 200)

@@ -1,6 +1,6 @@
 import type { TestProcess } from '@lapse/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LapseError } from 'lapse'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sleepUntil, stage } from './stage.ts'
 
 describe('renewal', () => {
@@ -53,13 +53,18 @@ describe('renewal', () => {
   })
 
   it('B3 renewed after its expiry, revocation or use it stays ended', async () => {
-    const [expired, revoked, used] = await app.lapse.issueAll([1, 2, 3].map(() => ({ kind: 'pass' as const, expiresIn: '1h' as const })))
+    const [expired, revoked, used] = await app.lapse.issueAll(
+      [1, 2, 3].map(() => ({ kind: 'pass' as const, expiresIn: '1h' as const })),
+    )
     await app.lapse.expire('pass', expired?.id ?? '')
     await app.lapse.revoke('pass', revoked?.id ?? '')
     await app.lapse.consume('pass', used?.id ?? '')
     for (const { id } of [expired, revoked, used].filter((resource) => resource !== undefined)) {
       const before = await app.lapse.get(id)
-      await expect(app.lapse.renew('pass', id, { expiresIn: '1h' })).rejects.toMatchObject({ code: 'already_ended', status: 409 })
+      await expect(app.lapse.renew('pass', id, { expiresIn: '1h' })).rejects.toMatchObject({
+        code: 'already_ended',
+        status: 409,
+      })
       expect(await app.lapse.get(id)).toEqual({ ...before, seenAt: expect.any(Date) })
       expect(await app.timers(id)).toEqual([])
     }

@@ -1,5 +1,13 @@
 import { fileURLToPath } from 'node:url'
-import { startProcess, type TestDatabase, type TestInbox, testDatabase, testInbox, testRedis, until } from '@lapse/testkit'
+import {
+  startProcess,
+  type TestDatabase,
+  type TestInbox,
+  testDatabase,
+  testInbox,
+  testRedis,
+  until,
+} from '@lapse/testkit'
 import { createLapse, type Event } from 'lapse'
 import pg from 'pg'
 import { afterAll } from 'vitest'
@@ -40,7 +48,8 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     startApi: (more: Record<string, string> = {}, clockOffsetMs = 0) =>
       startProcess({ entry: 'api', env: { ...env, LAPSE_ROOT_TOKEN: rootToken, ...more }, clockOffsetMs }),
     /** The story of a resource, from its beginning. */
-    story: async (resourceId: string): Promise<Event[]> => (await lapse.events({ resourceId }, { limit: 200 })).reverse(),
+    story: async (resourceId: string): Promise<Event[]> =>
+      (await lapse.events({ resourceId }, { limit: 200 })).reverse(),
     /** Waits for an event of a resource, without looking in a way that changes anything. */
     happened: (resourceId: string, type: string, timeout = 15_000): Promise<Event> =>
       until(async () => (await lapse.events({ resourceId, type }))[0], { timeout, what: `the event ${type}` }),

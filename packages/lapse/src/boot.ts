@@ -19,7 +19,9 @@ export const inspect = async (domain: Domain, queues: Queues): Promise<string[]>
     .then(() => inspectRedis(queues.redis))
     .catch((error: unknown) => ({
       problems: [],
-      warnings: [`Redis cannot be reached: ${reasonOf(error)}. Timers wait until it is back; the sweep ends what is due.`],
+      warnings: [
+        `Redis cannot be reached: ${reasonOf(error)}. Timers wait until it is back; the sweep ends what is due.`,
+      ],
     }))
   const problems = [...database.problems, ...redis.problems]
   if (problems.length > 0) throw new BootError(problems)

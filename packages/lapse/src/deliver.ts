@@ -1,5 +1,5 @@
 import { type AttemptOutcome, type Backoff, backoff, type Claim, type Domain, type Happening } from '@lapse/domain'
-import { type DeliveryChannel, drop, type Outcome, done, retryIn } from '@lapse/queue'
+import { type DeliveryChannel, done, drop, type Outcome, retryIn } from '@lapse/queue'
 import { render } from './mail/letter.ts'
 import { type Mailer, RefusedError } from './mail/mailer.ts'
 

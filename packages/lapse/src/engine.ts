@@ -55,7 +55,8 @@ export class Engine {
   async feed(): Promise<void> {
     for (const channel of ['email', 'handler'] as const) {
       const room = await appetite(this.#queues, channel).catch(() => 0)
-      if (room > 0) await enqueueDeliveries(this.#queues, await this.#domain.deliveries.due(channel, room)).catch(() => {})
+      if (room > 0)
+        await enqueueDeliveries(this.#queues, await this.#domain.deliveries.due(channel, room)).catch(() => {})
     }
   }
 

@@ -14,12 +14,17 @@ export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError'
 }
 
-/** Parses them all. @throws EnvironmentError telling every problem: the variable, what is wrong, and an example */
+/**
+ * Parses them all. `together` says what is wrong although each variable for itself is right.
+ *
+ * @throws EnvironmentError telling every problem: the variable, what is wrong, and an example
+ */
 export const readEnvironment = <V extends Record<string, Variable>>(
   variables: V,
   env: Record<string, string | undefined> = process.env,
+  together: (env: Record<string, string | undefined>) => readonly string[] = () => [],
 ): Values<V> => {
-  const problems: string[] = []
+  const problems = together(env).map((problem) => `  ${problem}`)
   const values = Object.entries(variables).map(([name, { schema, example }]) => {
     // An empty variable is one that is not set.
     const parsed = schema.safeParse(env[name] === '' ? undefined : env[name])
@@ -73,6 +78,13 @@ export const variable = {
     example,
   }),
   text: (fallback: string): Variable<string> => ({ schema: z.string().default(fallback), example: fallback }),
+  flag: (fallback: boolean): Variable<boolean> => ({
+    schema: z
+      .enum(['true', 'false'], 'must be true or false')
+      .default(fallback ? 'true' : 'false')
+      .transform((text) => text === 'true') as z.ZodType<boolean>,
+    example: 'true',
+  }),
   optionalText: (example: string): Variable<string | undefined> => ({ schema: z.string().optional(), example }),
   secret: (schema: z.ZodType<string | undefined>, example: string): Variable<string | undefined> => ({
     schema,

@@ -4,8 +4,8 @@ export {
   type Delivery,
   type DeliveryFilter,
   type DeliveryStatus,
-  defineKind,
   type Duration,
+  defineKind,
   type ErrorCode,
   type Event,
   type EventFilter,
@@ -14,6 +14,7 @@ export {
   type HandlerCall,
   type Happening,
   type Hook,
+  isUnavailable,
   type Kind,
   type KindDefinition,
   LapseError,
@@ -33,12 +34,29 @@ export {
   trial,
   trialBanner,
 } from '@lapse/domain'
-export { type DeliveryChannel, done, type Processor, type QueueName, type Queues, type Runner, scheduleUpkeep, startRunner, type UpkeepIntervals } from '@lapse/queue'
+export {
+  type DeliveryChannel,
+  done,
+  type Processor,
+  type QueueName,
+  type Queues,
+  type Runner,
+  scheduleUpkeep,
+  startRunner,
+  type UpkeepIntervals,
+} from '@lapse/queue'
 export { BootError } from './boot.ts'
 export { defineConfig, type LapseConfig, loadConfig } from './config.ts'
 export type { Deliverer } from './deliver.ts'
 export type { Engine } from './engine.ts'
-export { commonVariables, describeEnvironment, EnvironmentError, readEnvironment, type Variable, variable } from './environment.ts'
+export {
+  commonVariables,
+  describeEnvironment,
+  EnvironmentError,
+  readEnvironment,
+  type Variable,
+  variable,
+} from './environment.ts'
 export { createLapse, Lapse, type LapseOptions } from './lapse.ts'
 export { createMailer, type Mailer } from './mail/mailer.ts'
 export type { Changed, Checked, Consumed, IssueOptions, Lifetime, TimerState, Verbs } from './verbs.ts'

@@ -53,7 +53,16 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   readonly #options: LapseOptions
 
   constructor(options: LapseOptions<readonly K[]>) {
-    const { databaseUrl: url, redisUrl, kinds = [], prefix, connections, horizonMs, onError = () => {}, onLapsed } = options
+    const {
+      databaseUrl: url,
+      redisUrl,
+      kinds = [],
+      prefix,
+      connections,
+      horizonMs,
+      onError = () => {},
+      onLapsed,
+    } = options
     const own = new Set<string>(kinds.map((kind) => kind.name))
     const all = [...builtInKinds.filter((kind) => !own.has(kind.name)), ...kinds]
     const domain = createDomain({
@@ -79,11 +88,6 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   /** The kinds that are configured. */
   get kinds(): readonly string[] {
     return this.#domain.registry.names
-  }
-
-  /** @throws LapseError `not_found` */
-  get(id: string): Promise<Resource> {
-    return this.#domain.resources.get(id)
   }
 
   /** Newest first. */

@@ -17,7 +17,8 @@ import { durationMs } from '@lapse/domain'
 /** The name of a kind that is configured. */
 export type NameOf<K extends Kind> = K['name']
 /** What resources of that name carry. */
-export type PayloadOf<K extends Kind, N extends string> = Extract<K, { readonly name: N }> extends Kind<string, infer P> ? P : Payload
+export type PayloadOf<K extends Kind, N extends string> =
+  Extract<K, { readonly name: N }> extends Kind<string, infer P> ? P : Payload
 
 /** Until when: one of the two, or neither when the kind has a default. */
 export interface Lifetime {
@@ -61,7 +62,11 @@ export class Verbs<K extends Kind = Kind> {
   }
 
   /** @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken` */
-  async issue<N extends NameOf<K>>(kind: N, options: IssueOptions<PayloadOf<K, N>> = {}, by?: By): Promise<Changed<PayloadOf<K, N>>> {
+  async issue<N extends NameOf<K>>(
+    kind: N,
+    options: IssueOptions<PayloadOf<K, N>> = {},
+    by?: By,
+  ): Promise<Changed<PayloadOf<K, N>>> {
     return this.#settled(await this.#resources.issue(inputOf(kind, options), by))
   }
 
@@ -70,9 +75,17 @@ export class Verbs<K extends Kind = Kind> {
     drafts: readonly ({ readonly kind: N } & IssueOptions<PayloadOf<K, N>>)[],
     by?: By,
   ): Promise<Changed<PayloadOf<K, N>>[]> {
-    const changes = await this.#resources.issueAll(drafts.map(({ kind, ...options }) => inputOf(kind, options)), by)
+    const changes = await this.#resources.issueAll(
+      drafts.map(({ kind, ...options }) => inputOf(kind, options)),
+      by,
+    )
     const timer = (await this.#settle(changes)) ? 'armed' : 'pending'
     return changes.map(({ resource }) => ({ ...resource, timer }) as Changed<PayloadOf<K, N>>)
+  }
+
+  /** By its id, whatever its kind. @throws LapseError `not_found` */
+  get(id: string): Promise<Resource> {
+    return this.#resources.get(id)
   }
 
   /** May it be used now, by the database's clock? */
@@ -88,8 +101,23 @@ export class Verbs<K extends Kind = Kind> {
   }
 
   /** Gives it a later or an earlier end. @throws LapseError `not_found`, `already_ended`, `lifetime_too_short`, `lifetime_too_long` */
-  async renew<N extends NameOf<K>>(kind: N, which: Selector, lifetime: Lifetime, by?: By): Promise<Changed<PayloadOf<K, N>>> {
+  async renew<N extends NameOf<K>>(
+    kind: N,
+    which: Selector,
+    lifetime: Lifetime,
+    by?: By,
+  ): Promise<Changed<PayloadOf<K, N>>> {
     return this.#settled(await this.#resources.renew(kind, which, endOf(lifetime), by))
+  }
+
+  /** Gives it a later end, and never an earlier one. @throws LapseError as `renew`, and `not_later` */
+  async extend<N extends NameOf<K>>(
+    kind: N,
+    which: Selector,
+    lifetime: Lifetime,
+    by?: By,
+  ): Promise<Changed<PayloadOf<K, N>>> {
+    return this.#settled(await this.#resources.renew(kind, which, { ...endOf(lifetime), onlyLater: true }, by))
   }
 
   /** Ends it at once; quiet when it has ended. @throws LapseError `not_found` */

@@ -1,7 +1,22 @@
 export { appetite, enqueueDeliveries } from './deliveries.ts'
-export { type DeliveryChannel, deliveryId, type JobName, type Jobs, type QueueName, timerId, type WakeUp } from './jobs.ts'
+export {
+  type DeliveryChannel,
+  deliveryId,
+  type JobName,
+  type Jobs,
+  type QueueName,
+  timerId,
+  type WakeUp,
+} from './jobs.ts'
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'
 export { type TimerOptions, Timers } from './timers.ts'
-export { readWatermark, scheduleUpkeep, type UpkeepIntervals, type UpkeepTask, type Watermark, writeWatermark } from './upkeep.ts'
+export {
+  readWatermark,
+  scheduleUpkeep,
+  type UpkeepIntervals,
+  type UpkeepTask,
+  type Watermark,
+  writeWatermark,
+} from './upkeep.ts'

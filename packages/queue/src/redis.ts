@@ -26,12 +26,16 @@ export const inspectRedis = async (redis: Redis): Promise<RedisReport> => {
   const appends = /^aof_enabled:1/m.test(info)
   const saves = await setting('save')
   if (!appends && saves === '')
-    warnings.push('Redis keeps nothing on disk: after its restart timers come back only with the look-ahead. Set appendonly yes.')
+    warnings.push(
+      'Redis keeps nothing on disk: after its restart timers come back only with the look-ahead. Set appendonly yes.',
+    )
   const hz = Number(await setting('hz'))
   if (hz > 0 && hz < 100) warnings.push(`Redis wakes timers up to ${1000 / hz} ms late at hz ${hz}. Set hz 100.`)
   const listpack = Number((await setting('hash-max-listpack-value')) ?? (await setting('hash-max-ziplist-value')))
   if (listpack > 0 && listpack < 512)
-    warnings.push(`Redis needs about a third more memory for each timer at hash-max-listpack-value ${listpack}. Set it to 512.`)
+    warnings.push(
+      `Redis needs about a third more memory for each timer at hash-max-listpack-value ${listpack}. Set it to 512.`,
+    )
   return { problems, warnings }
 }
 

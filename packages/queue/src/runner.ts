@@ -4,7 +4,10 @@ import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
 
 /** All that a processor can answer. */
-export type Outcome = { readonly do: 'done' } | { readonly do: 'retry'; readonly inMs: number } | { readonly do: 'drop'; readonly reason: string }
+export type Outcome =
+  | { readonly do: 'done' }
+  | { readonly do: 'retry'; readonly inMs: number }
+  | { readonly do: 'drop'; readonly reason: string }
 
 export const done: Outcome = { do: 'done' }
 /** The same job again, that many milliseconds from now. */
@@ -39,7 +42,8 @@ export interface Runner {
 export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<Q>, options: RunnerOptions): Runner => {
   const connection = workerConnection(options.redisUrl)
   const run = async (job: Job): Promise<Outcome> => {
-    const process = Object.hasOwn(processor, job.name) && (processor[job.name as JobName<Q>] as (data: unknown) => Promise<Outcome>)
+    const process =
+      Object.hasOwn(processor, job.name) && (processor[job.name as JobName<Q>] as (data: unknown) => Promise<Outcome>)
     if (!process) return drop('no processor of that name')
     if (!isReadable(queue, job.data)) return drop('malformed data')
     try {

@@ -26,11 +26,11 @@ const asText = ({ lines, action }: Letter): string =>
 
 const asHtml = ({ subject, lines, action }: Letter): string => `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${escape(subject)}</title></head>
+<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${escaped(subject)}</title></head>
 <body style="margin:0;padding:32px 16px;font:16px/1.5 system-ui,sans-serif">
 <div style="max-width:34em;margin:0 auto">
-${lines.map((line) => `<p style="margin:0 0 16px">${escape(line)}</p>`).join('\n')}
-${action ? `<p style="margin:24px 0"><a href="${escape(action.url)}">${escape(action.label)}</a></p>` : ''}
+${lines.map((line) => `<p style="margin:0 0 16px">${escaped(line)}</p>`).join('\n')}
+${action ? `<p style="margin:24px 0"><a href="${escaped(action.url)}">${escaped(action.label)}</a></p>` : ''}
 </div>
 </body>
 </html>
@@ -38,4 +38,4 @@ ${action ? `<p style="margin:24px 0"><a href="${escape(action.url)}">${escape(ac
 
 const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
+const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] ?? '')

@@ -1,8 +1,6 @@
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { must } from './lifetime.mjs'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
+import { root } from './root.mjs'
 
 /** Compiles the given projects and what they stand on; without any, all of them. */
 export const build = (...projects) =>

@@ -10,19 +10,29 @@ let ending
 /** Registers what must be undone at the end; the last registered is undone first. */
 export const atEnd = (takedown) => void takedowns.push(takedown)
 
-/** Runs a whole command: its exit code is what `body` resolves to, 1 when it throws, 128 + n when signal n stops it. */
-export const command = async (body) => {
+/**
+ * Runs a whole command. Its exit code is what `body` resolves to (0 for nothing), 1 when it throws, and when signal n
+ * stops it 128 + n, or `stopped` for a command that only ever ends that way.
+ */
+export const command = async (body, { stopped } = {}) => {
   // A closed terminal or pipe must not keep the takedown from running.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   // npm forwards the signals the terminal has sent us already, so only the first one counts.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-    process.on(signal, () => void end(128 + constants.signals[signal]))
+    process.on(signal, () => void end(stopped ?? 128 + constants.signals[signal]))
+  if (process.env.npm_lifecycle_event) endWithParent()
   try {
     await end((await body()) ?? 0)
   } catch (error) {
     if (!ending) console.error(error.expected ? error.message : error)
     await end(1)
   }
+}
+
+/** An npm that was killed cannot pass the signal on; what it has started must not outlive it. */
+const endWithParent = () => {
+  const parent = process.ppid
+  setInterval(() => process.ppid === parent || end(1), 500).unref()
 }
 
 /** Ends the command now: takes everything down, then exits with `code`. */
@@ -45,7 +55,11 @@ export const failure = (message) => Object.assign(new Error(message), { expected
  * programs in order. `log` is a file that receives the output; else `stdio` is as in `child_process`. At the end it
  * gets `stopSignal`, and its whole group SIGKILL after `grace` ms.
  */
-export const launch = (program, args, { log, stdio = 'inherit', stopSignal = 'SIGTERM', grace = 10_000, ...rest } = {}) => {
+export const launch = (
+  program,
+  args,
+  { log, stdio = 'inherit', stopSignal = 'SIGTERM', grace = 10_000, ...rest } = {},
+) => {
   if (ending) throw failure('stopping')
   const file = log && openSync(log, 'a', 0o600)
   const child = spawn(program, args, { detached: true, stdio: log ? ['ignore', file, file] : stdio, ...rest })
@@ -57,7 +71,12 @@ export const launch = (program, args, { log, stdio = 'inherit', stopSignal = 'SI
     if (!child.pid) return
     if (child.exitCode === null && child.signalCode === null) child.kill(stopSignal)
     let timer
-    await Promise.race([child.ended, new Promise((resolve) => { timer = setTimeout(resolve, grace) })])
+    await Promise.race([
+      child.ended,
+      new Promise((resolve) => {
+        timer = setTimeout(resolve, grace)
+      }),
+    ])
     clearTimeout(timer)
     try {
       process.kill(-child.pid, 'SIGKILL')
@@ -69,9 +88,22 @@ export const launch = (program, args, { log, stdio = 'inherit', stopSignal = 'SI
   return child
 }
 
+/** Ends the whole command, with the last of `log`, when a program ends that should have kept running. */
+export const mustLive = async (name, child, log) => {
+  const { code, signal, error } = await endOf(child)
+  console.error(`${name} ended by itself (${error?.message ?? signal ?? `exit code ${code}`}):\n${tail(log)}`)
+  await end(1)
+}
+
+/** What a program we are stopping ends with means nothing; whoever waits for it is not to go on. */
+const endOf = async (child) => {
+  const result = await child.ended
+  return ending ? new Promise(() => {}) : result
+}
+
 /** Runs a program to its end and answers its exit code. */
 export const run = async (program, args, options) => {
-  const { code, error } = await launch(program, args, { stopSignal: 'SIGTERM', grace: 5_000, ...options }).ended
+  const { code, error } = await endOf(launch(program, args, { grace: 5_000, ...options }))
   if (error) throw failure(`${program} could not be started: ${error.message}`)
   return code ?? 1
 }
@@ -82,7 +114,7 @@ export const must = async (title, program, args, options) => {
   const output = []
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => output.push(chunk))
   const closed = new Promise((resolve) => child.on('close', resolve))
-  const { code, error } = await child.ended
+  const { code, error } = await endOf(child)
   if (error) throw failure(`${title} failed: ${program} could not be started: ${error.message}`)
   await closed
   const text = Buffer.concat(output).toString()

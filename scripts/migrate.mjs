@@ -1,6 +1,6 @@
-import { relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, relative, resolve } from 'node:path'
 import { command, failure } from './lifetime.mjs'
+import { root } from './root.mjs'
 import { openMigrations } from './services/migrations.mjs'
 import { runningPostgres, startPostgres } from './services/postgres.mjs'
 import { temporaryFolder } from './services/private.mjs'
@@ -21,7 +21,7 @@ else a PostgreSQL that lives as long as the command.`
 const folder = resolve('prisma')
 
 const databaseUrl = async () => {
-  const data = fileURLToPath(new URL('../.data/postgres', import.meta.url))
+  const data = join(root, '.data/postgres')
   const url = process.env.MIGRATE_DATABASE_URL || process.env.DATABASE_URL || (await runningPostgres(data))
   if (url) return url
   throw failure('No database: set MIGRATE_DATABASE_URL or DATABASE_URL, or run `npm start` beside this.')
@@ -36,11 +36,20 @@ const commands = {
     console.log(applied.length ? applied.map((name) => `applied ${name}`).join('\n') : 'Nothing to apply: up to date.')
   },
   status: async () => {
-    const { known, pending, unknown, failed, edited } = await (await openMigrations(folder, await databaseUrl())).status()
+    const { known, pending, unknown, failed, edited } = await (
+      await openMigrations(folder, await databaseUrl())
+    ).status()
     const of = (name) =>
-      failed.includes(name) ? 'FAILED ' : pending.includes(name) ? 'pending' : edited.includes(name) ? 'EDITED ' : 'applied'
+      failed.includes(name)
+        ? 'FAILED '
+        : pending.includes(name)
+          ? 'pending'
+          : edited.includes(name)
+            ? 'EDITED '
+            : 'applied'
     for (const name of known) console.log(`${of(name)}  ${name}`)
-    for (const name of unknown) console.log(`UNKNOWN  ${name} (applied to the database, but not in ${relative('.', folder)})`)
+    for (const name of unknown)
+      console.log(`UNKNOWN  ${name} (applied to the database, but not in ${relative('.', folder)})`)
     if (failed.length) console.log(`Undo what is left of it, then: npm run migrate resolve rolled-back ${failed[0]}`)
     return [pending, unknown, failed, edited].some((names) => names.length) ? 1 : 0
   },
@@ -53,7 +62,11 @@ const commands = {
   new: async (title) => {
     if (!title) return usage()
     const name = await (await openMigrations(folder, await scratchUrl())).create(title)
-    console.log(name ? `wrote ${relative('.', folder)}/migrations/${name}/migration.sql` : 'Nothing to write: the migrations add up to the schema.')
+    console.log(
+      name
+        ? `wrote ${relative('.', folder)}/migrations/${name}/migration.sql`
+        : 'Nothing to write: the migrations add up to the schema.',
+    )
   },
   resolve: async (how, name) => {
     if (!name || !['applied', 'rolled-back'].includes(how)) return usage()

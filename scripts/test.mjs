@@ -1,19 +1,20 @@
 // All tests, on services of their own. What follows `npm test --` goes to vitest.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { build } from './build.mjs'
 import { generate } from './generate.mjs'
 import { install } from './install.mjs'
 import { atEnd, command, must, run } from './lifetime.mjs'
+import { root } from './root.mjs'
 import { cleanEnvironment, privateServices } from './services/private.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 process.chdir(root)
 
 /** What packages/testkit reads. */
-const testEnvironment = ({ postgres, redis, server }) => ({
+const testEnvironment = ({ folder, postgres, redis, server }) => ({
   ...cleanEnvironment(),
+  // What an interrupted test leaves there goes with the services.
+  TMPDIR: folder,
   LAPSE_TEST_OWNER_URL: postgres.ownerUrl,
   LAPSE_TEST_APP_URL: postgres.appUrl,
   LAPSE_TEST_REDIS_URL: redis.url,
@@ -46,7 +47,9 @@ await command(async () => {
   const [services] = await Promise.all([privateServices({ durable: false }), compiled])
   const { postgres, folder } = services
   const migration = { MIGRATE_DATABASE_URL: postgres.ownerUrl, LAPSE_APP_ROLE: postgres.appRole }
-  await must('migrate', process.execPath, ['scripts/migrate.mjs', 'deploy'], { env: { ...cleanEnvironment(), ...migration } })
+  await must('migrate', process.execPath, ['scripts/migrate.mjs', 'deploy'], {
+    env: { ...cleanEnvironment(), ...migration },
+  })
 
   const report = join(folder, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
@@ -57,8 +60,11 @@ await command(async () => {
   )
   const { passed, failed, skipped } = existsSync(report) ? count(report) : { passed: 0, failed: 0, skipped: 0 }
   if (passed + failed === 0) console.error('No test was run.')
-  else if (code !== 0 && failed === 0) console.error(`vitest failed outside of the tests (exit code ${code}); see above.`)
-  const failures = failed || (code === 0 && (await compiled) ? 0 : 1)
+  else if (code !== 0 && failed === 0)
+    console.error(`vitest failed outside of the tests (exit code ${code}); see above.`)
+  const built = await compiled
+  if (!built) console.error('The build failed; see the beginning.')
+  const failures = failed || (code === 0 && built ? 0 : 1)
   summary = `${passed} passed, ${failures} failed${skipped ? `, ${skipped} skipped` : ''}`
   return failures > 0 || passed === 0 ? 1 : 0
 })

@@ -11,7 +11,10 @@ const filters = { externalTables: [], externalEnums: [] }
 export const openMigrations = async (folder, url) => {
   const files = schemaFiles(join(folder, 'schema'))
   const base = join(folder, 'migrations')
-  const engine = await openSchemaEngine(files.map(({ path, content }) => [path, content]), url)
+  const engine = await openSchemaEngine(
+    files.map(({ path, content }) => [path, content]),
+    url,
+  )
   const difference = async () => {
     const migrations = migrationsIn(base)
     const from = migrations.migrationDirectories.length ? { tag: 'migrations', ...migrations } : { tag: 'empty' }
@@ -28,7 +31,11 @@ export const openMigrations = async (folder, url) => {
     },
     status: async () => {
       const list = migrationsIn(base)
-      const found = await engine.diagnoseMigrationHistory({ migrationsList: list, optInToShadowDatabase: false, filters })
+      const found = await engine.diagnoseMigrationHistory({
+        migrationsList: list,
+        optInToShadowDatabase: false,
+        filters,
+      })
       return {
         known: list.migrationDirectories.map(({ path }) => path),
         pending: found.history?.unappliedMigrationNames ?? [],
@@ -64,7 +71,9 @@ const schemaFiles = (folder) =>
 
 const migrationsIn = (base) => {
   const lock = join(base, 'migration_lock.toml')
-  const folders = existsSync(base) ? readdirSync(base, { withFileTypes: true }).filter((entry) => entry.isDirectory()) : []
+  const folders = existsSync(base)
+    ? readdirSync(base, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    : []
   return {
     baseDir: base,
     lockfile: { path: 'migration_lock.toml', content: existsSync(lock) ? readFileSync(lock, 'utf8') : null },
@@ -72,7 +81,10 @@ const migrationsIn = (base) => {
     migrationDirectories: folders
       .map((entry) => entry.name)
       .sort()
-      .map((path) => ({ path, migrationFile: { path: 'migration.sql', content: read(join(base, path, 'migration.sql')) } })),
+      .map((path) => ({
+        path,
+        migrationFile: { path: 'migration.sql', content: read(join(base, path, 'migration.sql')) },
+      })),
   }
 }
 

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { failure } from '../lifetime.mjs'
 
@@ -41,16 +42,25 @@ const fromSystem = () => {
 }
 
 /**
- * PostgreSQL refuses to run as root. There a user namespace makes us somebody else (the files stay ours); where
- * namespaces are not allowed, the programs run as the user postgres or nobody, who then has to own the data.
+ * PostgreSQL refuses to run as root, or as a user without a name. There a user namespace makes us somebody else (the
+ * files stay ours); where namespaces are not allowed, root runs the programs as that user, who then has to own the data.
  * Answers how to start a program, with what `spawn` options, and how to hand it a file.
  */
 export const unprivileged = () => {
-  if (process.getuid?.() !== 0) return { wrap: (program, args) => [program, args], options: {}, own: () => {} }
-  const namespace = ['--user', '--map-user=1000', '--map-group=1000']
-  if (spawnSync('unshare', [...namespace, 'true']).status === 0)
-    return { wrap: (program, args) => ['unshare', [...namespace, program, ...args]], options: {}, own: () => {} }
+  if (process.getuid?.() !== 0 && hasName())
+    return { wrap: (program, args) => [program, args], options: {}, own: () => {} }
   const user = spawnSync('id', ['postgres']).status === 0 ? 'postgres' : 'nobody'
   const [uid, gid] = ['-u', '-g'].map((flag) => Number(spawnSync('id', [flag, user], { encoding: 'utf8' }).stdout))
+  const namespace = ['--user', `--map-user=${uid}`, `--map-group=${gid}`]
+  if (spawnSync('unshare', [...namespace, 'true']).status === 0)
+    return { wrap: (program, args) => ['unshare', [...namespace, program, ...args]], options: {}, own: () => {} }
   return { wrap: (program, args) => [program, args], options: { uid, gid }, own: (path) => chownSync(path, uid, gid) }
+}
+
+const hasName = () => {
+  try {
+    return Boolean(userInfo().username)
+  } catch {
+    return false
+  }
 }

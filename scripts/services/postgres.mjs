@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { atEnd, failure, launch, must, tail } from '../lifetime.mjs'
+import { atEnd, failure, launch, must, mustLive, tail } from '../lifetime.mjs'
 import { freePort, until } from './network.mjs'
 import { findPostgres, unprivileged } from './postgres-binaries.mjs'
 
@@ -27,8 +27,7 @@ export const startPostgres = async (home, { durable = true } = {}) => {
   const { initdb, postgres, how } = await findPostgres()
   if (!existsSync(data)) await initialize({ home, data, user, initdb, password: passwords.postgres })
   const superuser = (port) => `postgresql://postgres:${passwords.postgres}@127.0.0.1:${port}/postgres`
-  const port =
-    (await leftRunning(data, superuser)) ?? (await serve({ home, data, user, postgres, durable, superuser }))
+  const port = (await leftRunning(data, superuser)) ?? (await serve({ home, data, user, postgres, durable, superuser }))
   await ensureRoles(superuser(port), passwords)
   const url = (role) => `postgresql://${role}:${passwords[role]}@127.0.0.1:${port}/${DATABASE}`
   return { ownerUrl: url(OWNER), appUrl: url(APP), appRole: APP, how }
@@ -48,8 +47,12 @@ const ensurePasswords = (home) => {
   const file = join(home, 'passwords.json')
   if (!existsSync(file)) {
     if (existsSync(join(home, 'data')))
-      throw failure(`${file} is gone, and with it the way into ${home}/data. Restore it, or delete ${home} to begin anew.`)
-    const passwords = Object.fromEntries(['postgres', OWNER, APP].map((role) => [role, randomBytes(24).toString('hex')]))
+      throw failure(
+        `${file} is gone, and with it the way into ${home}/data. Restore it, or delete ${home} to begin anew.`,
+      )
+    const passwords = Object.fromEntries(
+      ['postgres', OWNER, APP].map((role) => [role, randomBytes(24).toString('hex')]),
+    )
     writeFileSync(file, JSON.stringify(passwords), { mode: 0o600 })
   }
   return JSON.parse(readFileSync(file, 'utf8'))
@@ -114,6 +117,7 @@ const serve = async ({ home, data, user, postgres, durable, superuser }) => {
   const ready = async () => server.exitCode !== null || (await connects(superuser(port))) === true
   if (!(await until(ready, 20_000)) || server.exitCode !== null)
     throw failure(`PostgreSQL did not start:\n${tail(log)}`)
+  mustLive('PostgreSQL', server, log)
   return port
 }
 
@@ -133,7 +137,8 @@ const connects = async (connectionString) => {
 /** Refuses with the reason when PostgreSQL cannot be used at `connectionString`. */
 export const requirePostgres = async (name, connectionString) => {
   const answer = await connects(connectionString)
-  if (answer !== true) throw failure(`${name} is set, but PostgreSQL cannot be used there: ${answer.message || answer.code}`)
+  if (answer !== true)
+    throw failure(`${name} is set, but PostgreSQL cannot be used there: ${answer.message || answer.code}`)
 }
 
 const ensureRoles = async (connectionString, passwords) => {

@@ -1,7 +1,17 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
-import { failure, must } from '../lifetime.mjs'
+import { atEnd, failure, must } from '../lifetime.mjs'
 
 const OLDEST = 7
 
@@ -52,7 +62,11 @@ const fromDebian = async (cache) => {
   if (!existsSync(cache)) await unpackDebian(cache)
   const triplets = readdirSync(join(cache, 'usr', 'lib')).filter((name) => name.includes('-linux-'))
   const libraries = triplets.flatMap((name) => [join(cache, 'usr', 'lib', name), join(cache, 'lib', name)]).join(':')
-  return { program: join(cache, 'usr', 'bin', 'redis-server'), libraries, how: 'Debian packages unpacked in .data/redis' }
+  return {
+    program: join(cache, 'usr', 'bin', 'redis-server'),
+    libraries,
+    how: 'Debian packages unpacked in .data/redis',
+  }
 }
 
 /** Unpacked aside and then renamed: two commands may do this at once, and either may be interrupted. */
@@ -60,6 +74,8 @@ const unpackDebian = async (cache) => {
   console.log('redis: none found, fetching the Debian packages into .data/redis (once)')
   mkdirSync(dirname(cache), { recursive: true })
   const work = mkdtempSync(`${cache}-`)
+  const discard = () => rmSync(work, { recursive: true, force: true })
+  atEnd(discard)
   const [downloads, archives, unpacked] = ['downloads', 'cache/archives', 'unpacked'].map((name) => join(work, name))
   for (const folder of [downloads, join(archives, 'partial'), join(work, 'state/lists/partial')])
     mkdirSync(folder, { recursive: true })
@@ -70,19 +86,16 @@ const unpackDebian = async (cache) => {
     ...(process.getuid() === 0 ? ['-o', 'APT::Sandbox::User=root'] : []),
   ]
   const apt = (...args) => must('fetching Redis with apt-get', 'apt-get', [...options, ...args], { cwd: downloads })
-  try {
-    await apt('update')
-    await apt('-y', '--no-install-recommends', '--download-only', 'install', 'redis-server')
-    // What is installed already is not downloaded above, and the program itself is in redis-tools.
-    await apt('download', 'redis-server', 'redis-tools')
-    for (const folder of [archives, downloads])
-      for (const file of readdirSync(folder).filter((name) => name.endsWith('.deb')))
-        await must('unpacking Redis', 'dpkg-deb', ['-x', join(folder, file), unpacked])
-    // One program under several names; the packaged link may be absolute.
-    rmSync(join(unpacked, 'usr/bin/redis-server'), { force: true })
-    symlinkSync('redis-check-rdb', join(unpacked, 'usr/bin/redis-server'))
-    if (!existsSync(cache)) renameSync(unpacked, cache)
-  } finally {
-    rmSync(work, { recursive: true, force: true })
-  }
+  await apt('update')
+  await apt('-y', '--no-install-recommends', '--download-only', 'install', 'redis-server')
+  // What is installed already is not downloaded above, and the program itself is in redis-tools.
+  await apt('download', 'redis-server', 'redis-tools')
+  for (const folder of [archives, downloads])
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.deb')))
+      await must('unpacking Redis', 'dpkg-deb', ['-x', join(folder, file), unpacked])
+  // One program under several names; the packaged link may be absolute.
+  rmSync(join(unpacked, 'usr/bin/redis-server'), { force: true })
+  symlinkSync('redis-check-rdb', join(unpacked, 'usr/bin/redis-server'))
+  if (!existsSync(cache)) renameSync(unpacked, cache)
+  discard()
 }

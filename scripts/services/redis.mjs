@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
-import { atEnd, failure, launch, run, tail } from '../lifetime.mjs'
+import { atEnd, failure, launch, mustLive, run, tail } from '../lifetime.mjs'
 import { accepts, freePort, until } from './network.mjs'
 import { findRedisServer, onPath } from './redis-binary.mjs'
 
@@ -46,6 +46,7 @@ const serve = async (home, { program, libraries }, durable) => {
   const server = launch(program, [...place, ...persistence, ...SETTINGS], { log, env })
   const ready = async () => server.exitCode !== null || (await ask(port, 'PING'))?.startsWith('+PONG')
   if (!(await until(ready, 20_000)) || server.exitCode !== null) throw failure(`Redis did not start:\n${tail(log)}`)
+  mustLive('Redis', server, log)
   return port
 }
 

@@ -9,7 +9,9 @@ import pg from 'pg'
 
 /** Opens an engine for `datamodels`, a list of [path, content], on the database at `url`. */
 export const openSchemaEngine = (datamodels, url) => {
-  const wasm = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg').replace(/js$/, 'wasm')
+  const wasm = createRequire(import.meta.url)
+    .resolve('@prisma/schema-engine-wasm/schema_engine_bg')
+    .replace(/js$/, 'wasm')
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(wasm)), {
     './schema_engine_bg.js': engine,
   })
@@ -48,7 +50,11 @@ const connect = async (connectionString, afterwards = async () => {}) => {
   const dispose = adapter.dispose.bind(adapter)
   return Object.assign(adapter, {
     // Its own splits at every ';', which breaks function bodies and lets half a migration stand.
-    executeScript: (script) => pool.query(script).then(() => undefined, (error) => adapter.onError(error)),
+    executeScript: (script) =>
+      pool.query(script).then(
+        () => undefined,
+        (error) => adapter.onError(error),
+      ),
     // Its own refuses the catalog's type "char" (18): read as text (25), told to the engine as a character.
     queryRaw: async (query) => {
       const result = await adapter.performIO(query)

@@ -63,7 +63,8 @@ describe('deploy', () => {
   })
 
   it('grants the application its role, and says when it cannot', async () => {
-    const can = () => sql(`SELECT has_table_privilege('lapse_app', 'resource', 'UPDATE') AS change,
+    const can = () =>
+      sql(`SELECT has_table_privilege('lapse_app', 'resource', 'UPDATE') AS change,
       has_table_privilege('lapse_app', 'event', 'DELETE') AS forge`)
     await migrate('deploy')
     expect(await can()).toEqual([{ change: false, forge: false }])
@@ -79,7 +80,9 @@ describe('deploy', () => {
     const both = await Promise.all([migrate('deploy'), migrate('deploy')])
     expect(both.map(({ code }) => code)).toEqual([0, 0])
     const applied = await sql('SELECT migration_name FROM _prisma_migrations')
-    expect(applied).toHaveLength(readdirSync(join(root, 'prisma/migrations'), { withFileTypes: true }).filter((e) => e.isDirectory()).length)
+    expect(applied).toHaveLength(
+      readdirSync(join(root, 'prisma/migrations'), { withFileTypes: true }).filter((e) => e.isDirectory()).length,
+    )
   })
 
   it('leaves nothing of a migration that fails, names it, and goes on after it is resolved', async () => {
@@ -101,9 +104,15 @@ it('status shows a migration that was edited afterwards, and one the folder does
   migration('29990101000000_more', 'CREATE TABLE more (id int);')
   await migrate('deploy')
   migration('29990101000000_more', 'CREATE TABLE other (id int);')
-  expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringContaining('EDITED   29990101000000_more') })
+  expect(await migrate('status')).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('EDITED   29990101000000_more'),
+  })
   rmSync(join(folder, 'prisma/migrations/29990101000000_more'), { recursive: true })
-  expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringContaining('UNKNOWN  29990101000000_more') })
+  expect(await migrate('status')).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('UNKNOWN  29990101000000_more'),
+  })
 })
 
 it('resolve applied notes a migration whose work was done by hand', async () => {
@@ -118,7 +127,10 @@ it('check finds what the schema has beyond the migrations, new writes it, and th
   expect(await migrate('new nothing')).toMatchObject({ code: 0, output: expect.stringContaining('Nothing to write') })
   writeFileSync(join(folder, 'prisma/schema/extra.prisma'), 'model Extra {\n  id Int @id\n}\n')
   expect(await migrate('check')).toMatchObject({ code: 1, output: expect.stringContaining('CREATE TABLE "Extra"') })
-  expect(await migrate('new Add Extra')).toMatchObject({ code: 0, output: expect.stringMatching(/\d{14}_add\/migration.sql/) })
+  expect(await migrate('new Add Extra')).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/\d{14}_add\/migration.sql/),
+  })
   expect(await migrate('check')).toMatchObject({ code: 0 })
   expect(await migrate('deploy')).toMatchObject({ code: 0 })
   expect(await sql("SELECT datname FROM pg_database WHERE datname LIKE 'lapse_shadow%'")).toEqual([])
@@ -131,6 +143,9 @@ it('says how to use it', async () => {
 })
 
 it("the engine is byte for byte the one inside Prisma's command line", () => {
-  const hash = (file: string) => createHash('sha256').update(readFileSync(join(root, 'node_modules', file))).digest('hex')
+  const hash = (file: string) =>
+    createHash('sha256')
+      .update(readFileSync(join(root, 'node_modules', file)))
+      .digest('hex')
   expect(hash('@prisma/schema-engine-wasm/schema_engine_bg.wasm')).toBe(hash('prisma/build/schema_engine_bg.wasm'))
 })

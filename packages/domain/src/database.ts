@@ -115,6 +115,27 @@ const isMigrated = async (db: Sql): Promise<boolean> => {
   return rows.length > 0
 }
 
+/** Errors of the driver, of Prisma's transactions and of PostgreSQL that pass by themselves. */
+const passing = /DatabaseNotReachable|ConnectionClosed|TransactionWriteConflict|TooManyConnections|SocketTimeout/
+const passingCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034', 'P2037'])
+/** Connection, resources, shutdown, lock and statement timeouts, deadlock. */
+const passingStates = /^(08...|53...|57P0[1-3]|57014|55P03|40P01|40001|25006)$/
+
+/** Whether PostgreSQL cannot be asked right now, so that the same request may succeed later. */
+export const isUnavailable = (error: unknown): boolean => {
+  if (!(error instanceof Error)) return false
+  const { code, meta } = error as {
+    code?: string
+    meta?: { driverAdapterError?: { cause?: { kind?: string; originalCode?: string } } }
+  }
+  const { kind = '', originalCode = '' } = meta?.driverAdapterError?.cause ?? {}
+  if (passingCodes.has(code ?? '') || passing.test(kind) || passingStates.test(originalCode)) return true
+  // The pool and the socket have no codes of their own.
+  return /connection (terminated|error|timeout)|timeout exceeded when trying to connect|not queryable|ECONN|EPIPE/i.test(
+    error.message,
+  )
+}
+
 /** This process's clock minus the database's in milliseconds, to within half a round trip. */
 export const clockSkew = async (db: Sql): Promise<number> => {
   const before = Date.now()

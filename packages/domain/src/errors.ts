@@ -3,6 +3,7 @@ const errors = {
   invalid: [422, 'The request is not valid.'],
   lifetime_too_short: [422, 'The lifetime is shorter than this kind allows.'],
   lifetime_too_long: [422, 'The lifetime is longer than this kind allows.'],
+  not_later: [422, 'An extension must end later than it does now.'],
   unknown_kind: [422, 'No kind of that name is configured.'],
   not_found: [404, 'There is no such resource.'],
   already_ended: [409, 'The resource has ended, and what has ended stays ended.'],

@@ -1,6 +1,6 @@
 export { type Advanced, nextTimer } from './advance.ts'
 export { type Backoff, backoff } from './backoff.ts'
-export { type DatabaseReport, schemaVersion } from './database.ts'
+export { type DatabaseReport, isUnavailable, schemaVersion } from './database.ts'
 export type {
   Attempt,
   AttemptOutcome,

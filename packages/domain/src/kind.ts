@@ -6,10 +6,13 @@ import type { Status, Terms } from './lifecycle.ts'
 /** `'14d'`, `'90 minutes'`, or milliseconds. */
 export type Duration = StringValue | number
 
+/** A thousand years: longer ones would leave the calendars that PostgreSQL and JavaScript share. */
+const longest = 1_000 * 365 * 24 * 60 * 60 * 1000
+
 /** In milliseconds. @throws TypeError when it is not a duration */
 export const durationMs = (duration: Duration): number => {
   const milliseconds = typeof duration === 'number' ? duration : ms(duration)
-  if (!Number.isFinite(milliseconds) || milliseconds < 0)
+  if (!(milliseconds >= 0 && milliseconds <= longest))
     throw new TypeError(`is not a duration, as '14d' or a number of milliseconds: ${JSON.stringify(duration)}`)
   return milliseconds
 }
@@ -162,12 +165,13 @@ export const defineKind = <const Name extends string, P extends Payload>(
   const minLife = duration('lifetime.min', lifetime.min ?? '1s')
   const maxLife = duration('lifetime.max', lifetime.max)
   const defaultLife = lifetime.default === undefined ? undefined : duration('lifetime.default', lifetime.default)
+  if (minLife < 1) wrong('lifetime.min', 'must be at least a millisecond: nothing ends before it began')
   if (maxLife < minLife) wrong('lifetime.max', 'is below lifetime.min')
   if (defaultLife !== undefined && (defaultLife < minLife || defaultLife > maxLife))
     wrong('lifetime.default', 'is outside lifetime.min and lifetime.max')
   const reminders = (definition.reminders ?? ['3d', '1d']).map((value, i) => duration(`reminders[${i}]`, value) / 1000)
-  if (reminders.some((seconds) => !Number.isInteger(seconds) || seconds < 1))
-    wrong('reminders', 'must be whole seconds, at least one, before the end')
+  if (reminders.some((seconds) => !Number.isInteger(seconds) || seconds < 1 || seconds >= 2 ** 31))
+    wrong('reminders', 'must be whole seconds before the end, at least one, at most 68 years')
 
   return {
     name,

@@ -43,11 +43,11 @@ export class Registry {
   }
 
   /** @throws LapseError `unknown_kind` */
-  get(name: string): Kind {
+  get(name: string, field = 'kind'): Kind {
     const kind = this.#kinds.get(name)
     if (!kind)
       throw new LapseError('unknown_kind', {
-        field: 'kind',
+        field,
         detail: `Configured here: ${this.names.join(', ')}. Add it to lapse.config.ts.`,
       })
     return kind

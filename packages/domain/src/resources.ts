@@ -108,7 +108,7 @@ export class Resources {
     const kind = this.#registry.get(input.kind)
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
-      const [issued] = await this.#insert([kind], [draft], by)
+      const [issued] = await this.#insert([kind], [draft], by, () => '')
       if (issued) return this.#changed(issued)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
       const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
@@ -124,15 +124,15 @@ export class Resources {
    * @throws LapseError as `issue`; `field` begins with the index of the one at fault
    */
   async issueAll(inputs: readonly IssueInput[], by: By = {}): Promise<Change[]> {
-    const kinds = inputs.map((input) => this.#registry.get(input.kind))
-    const drafts = inputs.map((input, i) => draftOf(this.#registry.get(input.kind), input, `${i}.`))
+    const kinds = inputs.map((input, i) => this.#registry.get(input.kind, `${i}.kind`))
+    const drafts = inputs.map((input, i) => draftOf(kinds[i] as Kind, input, `${i}.`))
     for (const [i, input] of inputs.entries()) {
       if (input.reference === undefined) continue
       const holder = await readResource(this.#db, input.kind, { reference: input.reference })
       if (holder && !holder.live && !hasEnded(holder.status)) await this.#makeRoom(kinds[i] as Kind, holder.id)
     }
     const rows = await this.#atomically(async (tx) => {
-      const issued = await this.#insert([...new Set(kinds)], drafts, by, tx)
+      const issued = await this.#insert([...new Set(kinds)], drafts, by, (i) => `${i}.`, tx)
       const taken = issued.indexOf(undefined)
       if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
       return issued as IssuedRow[]
@@ -166,16 +166,21 @@ export class Resources {
   }
 
   /**
-   * Gives it a later or an earlier end.
+   * Gives it a later or an earlier end; with `onlyLater`, no earlier one.
    *
-   * @throws LapseError `not_found`, `already_ended`, `lifetime_too_short`, `lifetime_too_long`
+   * @throws LapseError `not_found`, `already_ended`, `lifetime_too_short`, `lifetime_too_long`, `not_later`
    */
-  async renew(kindName: string, selector: Selector, end: End, by: By = {}): Promise<Change> {
+  async renew(
+    kindName: string,
+    selector: Selector,
+    end: End & { readonly onlyLater?: boolean },
+    by: By = {},
+  ): Promise<Change> {
     const kind = this.#registry.get(kindName)
-    const { expiresAtMs, lifeMs } = endOf(kind, end, '', false)
+    const until = { ...endOf(kind, end, '', false), onlyLater: end.onlyLater ?? false }
     const id = await this.#existing(kindName, selector)
     const row = await this.#act(kind, ['renewed'], (db) =>
-      renewResource(db, kind, id, { expiresAtMs, lifeMs }, manual(by), this.#registry),
+      renewResource(db, kind, id, until, manual(by), this.#registry),
     )
     if (!row) throw new LapseError('not_found')
     if (row.moved) return this.#changed(row)
@@ -183,7 +188,12 @@ export class Resources {
       throw new LapseError('already_ended', {
         detail: `It is ${this.#registry.word(kind.name, row.seen)}. Issue a new one.`,
       })
-    throw lifetimeError(kind, row.refusal, '', row.issuedAt)
+    if (row.refusal === 'not-later')
+      throw new LapseError('not_later', {
+        field: endField(until),
+        detail: `It ends at ${row.expiresAt.toISOString()} already.`,
+      })
+    throw lifetimeError(kind, row.refusal, endField(until), row.issuedAt)
   }
 
   /** Ends it at once. Quiet when it has ended already: the answer says how. @throws LapseError `not_found` */
@@ -223,15 +233,21 @@ export class Resources {
     return countResources(this.#db, filter)
   }
 
-  /** `tx`: a transaction that the hooks have to share, when there is one. */
-  async #insert(kinds: readonly Kind[], drafts: readonly Draft[], by: By, tx?: Prisma.TransactionClient) {
+  /** `path` begins the names of a draft's fields. `tx`: a transaction that the hooks have to share, when there is one. */
+  async #insert(
+    kinds: readonly Kind[],
+    drafts: readonly Draft[],
+    by: By,
+    path: (index: number) => string,
+    tx?: Prisma.TransactionClient,
+  ) {
     const insert = async (db: Sql) => {
       const rows = await insertResources(db, drafts, manual(by), this.#registry)
       const refused = rows.findIndex((row) => row.refusal)
       const { refusal } = rows[refused] ?? {}
       const draft = drafts[refused]
       if (refusal && draft)
-        throw lifetimeError(this.#registry.get(draft.kind), refusal, drafts.length > 1 ? `${refused}.` : '')
+        throw lifetimeError(this.#registry.get(draft.kind), refusal, `${path(refused)}${endField(draft)}`)
       return rows.map((row) => (row.id === null ? undefined : (row as IssuedRow)))
     }
     if (!kinds.some((kind) => kind.hooks.issued)) return insert(tx ?? this.#db)
@@ -394,22 +410,26 @@ const endOf = (
     })
   // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
   if (!Number.isFinite(given) || Math.abs(given) > 8e15)
-    throw new LapseError('invalid', { field: `${path}expires_at`, detail: 'That is not an instant.' })
+    throw new LapseError('invalid', { field: `${path}${endField({ expiresAtMs })}`, detail: 'That is not an instant.' })
   // What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's.
   const sane = (ms: number | null) => ms && Math.max(0, ms)
   return { expiresAtMs: sane(expiresAtMs), lifeMs: sane(lifeMs) }
 }
 
-const lifetimeError = (kind: Kind, refusal: Exclude<Refusal, 'ended'>, path: string, issuedAt?: Date): LapseError => {
+/** Which of the two was given. */
+const endField = ({ expiresAtMs }: { expiresAtMs: number | null }): string =>
+  expiresAtMs === null ? 'expires_in' : 'expires_at'
+
+const lifetimeError = (kind: Kind, refusal: Exclude<Refusal, 'ended'>, field: string, issuedAt?: Date): LapseError => {
   const { minLife, maxLife } = kind.terms
   if (refusal === 'too-short')
     return new LapseError('lifetime_too_short', {
-      field: `${path}expires_at`,
+      field,
       detail: `It must end at least ${minLife / 1000} seconds from now, by the database's clock.`,
     })
   const latest = issuedAt && ` That is ${new Date(issuedAt.getTime() + maxLife).toISOString()}.`
   return new LapseError('lifetime_too_long', {
-    field: `${path}expires_at`,
+    field,
     detail: `It may end at most ${maxLife / 1000} seconds after it was issued, renewals included.${latest ?? ''}`,
   })
 }

@@ -18,7 +18,7 @@ import { type Cause, type Recorded, record } from './record.ts'
 export type TransitionRow = ResourceRow &
   (
     | ({ readonly moved: true } & Recorded)
-    | { readonly moved: false; readonly refusal: 'ended' | 'too-short' | 'too-long' }
+    | { readonly moved: false; readonly refusal: 'ended' | 'too-short' | 'too-long' | 'not-later' }
   )
 
 /** What one verb does to a live row `l` that is locked. `at` is the instant it is judged at. */
@@ -70,7 +70,7 @@ export const renewResource = (
   db: Sql,
   kind: Kind,
   id: string,
-  end: { expiresAtMs: number | null; lifeMs: number | null },
+  end: { expiresAtMs: number | null; lifeMs: number | null; onlyLater: boolean },
   cause: Cause,
   registry: Registry,
 ) => {
@@ -84,7 +84,8 @@ export const renewResource = (
     id,
     {
       unless: sql`WHEN ${expiresAt} < l.at + ${milliseconds(minLife)} THEN 'too-short'
-        WHEN ${expiresAt} > l.issued_at + ${milliseconds(maxLife)} THEN 'too-long'`,
+        WHEN ${expiresAt} > l.issued_at + ${milliseconds(maxLife)} THEN 'too-long'
+        WHEN ${end.onlyLater} AND ${expiresAt} <= l.expires_at THEN 'not-later'`,
       set: sql`status = 'active', version = r.version + 1, failures = 0, reminders = ${list},
         expires_at = ${expiresAt}, ends_at = ${expiresAt} + (l.ends_at - l.expires_at),
         due_at = coalesce(${reminder}, ${expiresAt}),

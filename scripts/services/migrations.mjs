@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import pg from 'pg'
 import { failure } from '../lifetime.mjs'
-import { openSchemaEngine } from './schema-engine.mjs'
+import { openSchemaEngine, sessionAt } from './schema-engine.mjs'
 
 const filters = { externalTables: [], externalEnums: [] }
 
@@ -92,7 +92,8 @@ const read = (file) =>
   existsSync(file) ? { tag: 'ok', value: readFileSync(file, 'utf8') } : { tag: 'error', value: `${file} is missing` }
 
 const grant = async (url, role) => {
-  const client = new pg.Client({ connectionString: url })
+  const { connectionString, options } = sessionAt(url)
+  const client = new pg.Client({ connectionString, options })
   await client.connect()
   try {
     await client.query('SELECT lapse_grant($1)', [role])

@@ -7,6 +7,14 @@ import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/dri
 import * as engine from '@prisma/schema-engine-wasm/schema_engine_bg'
 import pg from 'pg'
 
+/** `?schema=` is Prisma's, not PostgreSQL's: the tables live there, and so does the list of migrations. */
+export const sessionAt = (url) => {
+  const address = new URL(url)
+  const schema = address.searchParams.get('schema') ?? 'public'
+  address.searchParams.delete('schema')
+  return { schema, connectionString: address.href, options: `-c timezone=UTC -c search_path=${schema}` }
+}
+
 /** Opens an engine for `datamodels`, a list of [path, content], on the database at `url`. */
 export const openSchemaEngine = (datamodels, url) => {
   const wasm = createRequire(import.meta.url)
@@ -43,9 +51,11 @@ const factory = (url) => ({
 })
 
 /** Prisma's adapter was made for queries; for the engine two of its methods have to do more. */
-const connect = async (connectionString, afterwards = async () => {}) => {
-  const pool = new pg.Pool({ connectionString, max: 1, options: '-c timezone=UTC' })
-  const adapter = await new PrismaPg(pool, { disposeExternalPool: true }).connect()
+const connect = async (url, afterwards = async () => {}) => {
+  const { schema, ...session } = sessionAt(url)
+  const pool = new pg.Pool({ ...session, max: 1 })
+  if (schema !== 'public') await pool.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(schema)}`)
+  const adapter = await new PrismaPg(pool, { disposeExternalPool: true, schema }).connect()
   const { queryRaw } = Object.getPrototypeOf(Object.getPrototypeOf(adapter))
   const dispose = adapter.dispose.bind(adapter)
   return Object.assign(adapter, {

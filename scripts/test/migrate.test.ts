@@ -55,6 +55,24 @@ afterEach(async () => {
 })
 
 describe('deploy', () => {
+  it('keeps to the schema that ?schema= names, beside an application that has tables of the same names', async () => {
+    await sql('CREATE TABLE resource (of_the_application int)')
+    const beside = { MIGRATE_DATABASE_URL: `${url}?schema=lapse`, LAPSE_APP_ROLE: 'lapse_app' }
+    expect(await migrate('deploy', beside)).toMatchObject({ code: 0 })
+    expect(await migrate('status', beside)).toMatchObject({ code: 0 })
+    const tables = await sql(
+      `SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE tablename IN ('resource', '_prisma_migrations')`,
+    )
+    expect(tables.map(({ name }) => name).sort()).toEqual([
+      'lapse._prisma_migrations',
+      'lapse.resource',
+      'public.resource',
+    ])
+    expect(await sql(`SELECT has_table_privilege('lapse_app', 'lapse.event', 'DELETE') AS may`)).toEqual([
+      { may: false },
+    ])
+  })
+
   it('applies what is pending, and nothing the second time', async () => {
     expect(await migrate('status')).toMatchObject({ code: 1, output: expect.stringMatching(/^pending {2}\d+_init$/m) })
     expect(await migrate('deploy')).toMatchObject({ code: 0, output: expect.stringMatching(/^applied \d+_init$/m) })

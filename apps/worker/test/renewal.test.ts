@@ -34,7 +34,7 @@ describe('renewal', () => {
     const end = issued[0]?.endsAt ?? new Date()
     const outcomes = await Promise.all(
       issued.map(async ({ id }, i) => {
-        await sleepUntil(end, (i - 25) * 2)
+        await sleepUntil(end, (i - 40) * 25)
         return app.lapse.renew('pass', id, { expiresIn: '1h' }).then(
           () => 'renewed',
           (error) => (error instanceof LapseError && error.status === 409 ? 'expired' : error),

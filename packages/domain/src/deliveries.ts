@@ -52,7 +52,7 @@ export type ClaimResult =
   | { readonly verdict: 'settled'; readonly reason: string }
 
 interface ClaimRow extends ResourceRow {
-  verdict: 'settled' | 'later' | 'stale' | 'claimed'
+  verdict: 'settled' | 'foreign' | 'later' | 'stale' | 'claimed'
   deliveryStatus: DeliveryStatus
   inMs: number
   deliveryId: string
@@ -70,10 +70,16 @@ interface ClaimRow extends ResourceRow {
  * Takes the lease on a delivery for one attempt, which is written down before it starts. A process that dies keeps the
  * lease until it runs out; then the attempt is made again, under the same id.
  *
+ * One of a kind that is not configured here is left to a process that knows it.
  * A reminder, or the mail that grace has begun, that a renewal or an end has overtaken is cancelled here, at the last
  * moment before it would go out.
  */
-export const claimDelivery = async (db: Sql, id: string, leaseMs: number): Promise<ClaimResult> => {
+export const claimDelivery = async (
+  db: Sql,
+  id: string,
+  kinds: readonly string[],
+  leaseMs: number,
+): Promise<ClaimResult> => {
   if (!isUuid(id)) return { verdict: 'settled', reason: 'unknown' }
   const [row] = await db.$queryRaw<ClaimRow[]>(sql`
   WITH locked AS MATERIALIZED (SELECT * FROM delivery WHERE id = ${id}::uuid FOR UPDATE),
@@ -81,6 +87,7 @@ export const claimDelivery = async (db: Sql, id: string, leaseMs: number): Promi
   judged AS MATERIALIZED (
     SELECT l.*, CASE
       WHEN l.status NOT IN ('pending', 'failed') THEN 'settled'
+      WHEN l.kind <> ALL (${kinds}::text[]) THEN 'foreign'
       WHEN l.leased_until > l.at THEN 'later'
       WHEN l.event LIKE 'reminded:%' AND NOT (r.version = l.version AND r.status = 'active' AND ${isLive(sql`r`, sql`l.at`)}
         AND l.at < r.expires_at) THEN 'stale'
@@ -105,6 +112,7 @@ export const claimDelivery = async (db: Sql, id: string, leaseMs: number): Promi
   FROM judged j JOIN resource r ON r.id = j.resource_id JOIN event e ON e.id = j.event_id LEFT JOIN taken t ON t.id = j.id`)
   if (!row) return { verdict: 'settled', reason: 'purged' }
   if (row.verdict === 'settled') return { verdict: 'settled', reason: `already ${row.deliveryStatus}` }
+  if (row.verdict === 'foreign') return { verdict: 'settled', reason: 'kind not configured here' }
   if (row.verdict === 'stale') return { verdict: 'settled', reason: 'overtaken by a renewal or an end' }
   if (row.verdict === 'later') return { verdict: 'later', inMs: Math.max(1, row.inMs) }
   const { type, eventAt: at, from, to, trigger, deliveryId, target, attempt, round } = row
@@ -142,12 +150,17 @@ export const settleDelivery = async (
 }
 
 /** Deliveries whose time has come and that nobody holds, the oldest first: what the queue is fed from. */
-export const dueDeliveries = (db: Sql, channel: Channel, limit: number): Promise<(Owed & { round: number })[]> =>
+export const dueDeliveries = (
+  db: Sql,
+  channel: Channel,
+  kinds: readonly string[],
+  limit: number,
+): Promise<(Owed & { round: number })[]> =>
   db.$queryRaw(sql`
   WITH clock AS MATERIALIZED (SELECT ${now} AS at)
   SELECT id, channel, round FROM delivery
   WHERE channel = ${channel}::lapse_channel AND status IN ('pending', 'failed') AND next_attempt_at <= (SELECT at FROM clock)
-    AND (leased_until IS NULL OR leased_until <= (SELECT at FROM clock))
+    AND (leased_until IS NULL OR leased_until <= (SELECT at FROM clock)) AND kind = ANY (${kinds}::text[])
   ORDER BY next_attempt_at LIMIT ${limit}::int`)
 
 export interface DeliveryFilter {
@@ -203,6 +216,7 @@ export const retryDeliveries = (
   db: Sql,
   which: { id: string } | DeliveryFilter,
 ): Promise<(Owed & { round: number })[]> => {
+  if ('id' in which && !isUuid(which.id)) return Promise.resolve([])
   const conditions = 'id' in which ? [sql`d.id = ${which.id}::uuid`] : conditionsOf(which)
   return db.$queryRaw(sql`
     UPDATE delivery d SET status = 'pending', round = d.round + 1, next_attempt_at = ${now}, settled_at = NULL

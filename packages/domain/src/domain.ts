@@ -43,10 +43,11 @@ export const createDomain = ({ kinds, onLapsed = () => {}, ...options }: DomainO
       listEvents(prisma, filter, { before: page.before, limit: page.limit ?? 50 }),
 
     deliveries: {
-      claim: (id: string, leaseMs: number) => deliveries.claimDelivery(prisma, id, leaseMs),
+      claim: (id: string, leaseMs: number) => deliveries.claimDelivery(prisma, id, registry.names, leaseMs),
       settle: (id: string, attempt: number, durationMs: number, outcome: deliveries.AttemptOutcome) =>
         deliveries.settleDelivery(prisma, id, attempt, durationMs, outcome),
-      due: (channel: deliveries.Delivery['channel'], limit: number) => deliveries.dueDeliveries(prisma, channel, limit),
+      due: (channel: deliveries.Delivery['channel'], limit: number) =>
+        deliveries.dueDeliveries(prisma, channel, registry.names, limit),
       list: (filter: deliveries.DeliveryFilter, page: Page = {}) =>
         deliveries.listDeliveries(prisma, filter, { before: page.before, limit: page.limit ?? 50 }),
       get: (id: string) => deliveries.readDelivery(prisma, id),

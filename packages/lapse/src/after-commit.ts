@@ -45,17 +45,17 @@ export class AfterCommit {
 
   #tell(timers: readonly Timer[], stale: readonly Timer[], owed: readonly Owed[]): Promise<boolean> {
     if (timers.length + stale.length + owed.length === 0) return Promise.resolve(true)
-    const telling = Promise.all([
-      this.#timers.disarm(stale),
-      this.#timers.arm(timers),
-      enqueueDeliveries(this.#queues, owed),
-    ]).then(
-      () => true,
-      (error) => {
-        this.#onError(error)
-        return false
-      },
-    )
+    const telling = this.#queues.begun
+      .then(() =>
+        Promise.all([this.#timers.disarm(stale), this.#timers.arm(timers), enqueueDeliveries(this.#queues, owed)]),
+      )
+      .then(
+        () => true,
+        (error) => {
+          this.#onError(error)
+          return false
+        },
+      )
     this.#running.add(telling)
     return telling.finally(() => this.#running.delete(telling))
   }

@@ -66,7 +66,9 @@ export class Waker {
     const rows = new Map((await this.#domain.pending(open.map(({ id }) => id))).map((row) => [row.id, row]))
     const idle: IdleWakeUp[] = []
     for (const wakeUp of open) {
-      const verdict = judge(wakeUp, rows.get(wakeUp.id))
+      const row = rows.get(wakeUp.id)
+      const known = !row || this.#domain.registry.find(row.kind) !== undefined
+      const verdict: Verdict = known ? judge(wakeUp, row) : { outcome: drop('kind not configured here') }
       if (verdict.idle) idle.push({ id: wakeUp.id, ...verdict.idle })
       if (verdict.soonMs === undefined) wakeUp.resolve(verdict.outcome)
       else setTimeout(() => this.wake(wakeUp.step, wakeUp).then(wakeUp.resolve, wakeUp.reject), verdict.soonMs)
@@ -95,7 +97,7 @@ const judge = (wakeUp: Waiting, row: PendingRow | undefined): Verdict => {
     return { outcome: retryIn(early), idle: { type: 'timer-early', reason } }
   }
   // Still due: somebody else has it locked, or a hook has put it off. The sweep is the net.
-  if (row.nextStep !== 'purge' && row.dueAt.getTime() <= row.at.getTime()) return { outcome: retryIn(250) }
+  if (row.nextStep !== 'purge' && row.dueAt.getTime() <= row.at.getTime()) return { outcome: retryIn(1_000) }
   return { outcome: done }
 }
 

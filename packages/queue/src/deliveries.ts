@@ -26,5 +26,5 @@ export const enqueueDeliveries = async (queues: Queues, deliveries: readonly Out
 }
 
 /** How many more a channel's queue should be fed: it is kept short, and the ledger long. */
-export const appetite = async (queues: Queues, channel: DeliveryChannel, full = 5_000): Promise<number> =>
+export const appetite = async (queues: Queues, channel: DeliveryChannel, full = 50_000): Promise<number> =>
   Math.max(0, full - (await queues[channel].count()))

@@ -13,6 +13,8 @@ export interface QueueOptions {
 export interface Queues extends Record<QueueName, Queue> {
   readonly all: readonly Queue[]
   readonly redis: Redis
+  /** Resolves when Redis is there for the first time, or has had its time to be: for those who begin at once. */
+  readonly begun: Promise<void>
   readonly prefix: string
   close(): Promise<void>
 }
@@ -21,6 +23,10 @@ export const defaultPrefix = 'lapse'
 
 export const openQueues = ({ redisUrl, prefix = defaultPrefix }: QueueOptions): Queues => {
   const redis = producerConnection(redisUrl)
+  const begun = new Promise<void>((resolve) => {
+    redis.once('ready', resolve)
+    setTimeout(resolve, 1_500).unref()
+  })
   const open = (name: QueueName): Queue => {
     const queue = new Queue(name, {
       connection: redis,
@@ -37,6 +43,7 @@ export const openQueues = ({ redisUrl, prefix = defaultPrefix }: QueueOptions): 
     ...queues,
     all: Object.values(queues),
     redis,
+    begun,
     prefix,
     close: async () => {
       redis.disconnect()

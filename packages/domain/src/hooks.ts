@@ -2,7 +2,7 @@ import type { Prisma } from './generated/prisma/client.ts'
 import type { EventType, Kind } from './kind.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
-import type { ResourceRow } from './store/live.ts'
+import { type ResourceRow, sql } from './store/live.ts'
 import type { Recorded } from './store/record.ts'
 
 /** A hook threw; the transaction it ran in is undone. `ids` are the resources it was given. */
@@ -36,6 +36,9 @@ export const runHooks = async (
     }))
     try {
       await hook(tx, happenings)
+      // A hook may have caught the error of its own statement. PostgreSQL has given the transaction up then, and would
+      // answer the commit with a quiet rollback; this makes it say so.
+      await tx.$queryRaw(sql`SELECT 1`)
     } catch (error) {
       throw new HookError(
         kind.name,

@@ -38,7 +38,8 @@ export interface Terms {
   readonly maxUses: number | null
 }
 
-export type Refusal = 'too-short' | 'too-long' | 'ended'
+export type LifetimeRefusal = 'too-short' | 'too-long'
+export type Refusal = LifetimeRefusal | 'not-later' | 'ended'
 
 /** One delayed job: look at the resource when `dueAt` has come. */
 export interface Timer {
@@ -84,11 +85,15 @@ export const issue = (terms: Terms, expiresAt: number, now: number): Life | Refu
   )
 }
 
-/** A later or an earlier end, with the same grace. Never past the kind's maximum life, counted from the issue. */
-export const renew = (life: Life, terms: Terms, expiresAt: number, now: number): Life | Refusal => {
+/**
+ * A later or an earlier end (with `onlyLater`, no earlier one), with the same grace. Never past the kind's maximum life,
+ * counted from the issue.
+ */
+export const renew = (life: Life, terms: Terms, expiresAt: number, now: number, onlyLater = false): Life | Refusal => {
   if (!isLive(life, now)) return 'ended'
   const refusal = lifetimeRefusal(terms, expiresAt, now, life.issuedAt)
   if (refusal) return refusal
+  if (onlyLater && expiresAt <= life.expiresAt) return 'not-later'
   const grace = life.endsAt - life.expiresAt
   const { reminders } = terms
   const renewed: Life = { ...life, status: 'active', expiresAt, endsAt: expiresAt + grace, reminders }
@@ -154,7 +159,12 @@ export const timersOf = (resource: { id: string; kind: string } & Life, now: num
   return [...reminders, { id, kind, version, step: 'expire', dueAt: resource.expiresAt }]
 }
 
-const lifetimeRefusal = (terms: Terms, expiresAt: number, now: number, issuedAt: number): Refusal | undefined => {
+const lifetimeRefusal = (
+  terms: Terms,
+  expiresAt: number,
+  now: number,
+  issuedAt: number,
+): LifetimeRefusal | undefined => {
   if (expiresAt - now < terms.minLife) return 'too-short'
   if (expiresAt - issuedAt > terms.maxLife) return 'too-long'
   return undefined

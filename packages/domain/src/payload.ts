@@ -7,9 +7,10 @@ export const parsePayload = (kind: Kind, payload: unknown, path: string): Payloa
   const parsed = kind.payload.safeParse(payload)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
+    const unknown = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : []
     throw new LapseError('invalid', {
-      field: [path, ...(issue?.path ?? [])].join('.'),
-      ...(issue && { detail: issue.message }),
+      field: [path, ...(issue?.path ?? []), ...unknown].join('.'),
+      ...(issue && { detail: unknown.length > 0 ? `The kind ${kind.name} has no such field.` : issue.message }),
     })
   }
   if (!isStorable(parsed.data))

@@ -5,7 +5,7 @@ import { LapseError } from './errors.ts'
 import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
 import { runHooks } from './hooks.ts'
 import type { EventType, Kind, Payload, Resource } from './kind.ts'
-import { hasEnded, type Refusal, type Timer, timersOf } from './lifecycle.ts'
+import { hasEnded, type LifetimeRefusal, type Timer, timersOf } from './lifecycle.ts'
 import { parsePayload } from './payload.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
@@ -420,7 +420,7 @@ const endOf = (
 const endField = ({ expiresAtMs }: { expiresAtMs: number | null }): string =>
   expiresAtMs === null ? 'expires_in' : 'expires_at'
 
-const lifetimeError = (kind: Kind, refusal: Exclude<Refusal, 'ended'>, field: string, issuedAt?: Date): LapseError => {
+const lifetimeError = (kind: Kind, refusal: LifetimeRefusal, field: string, issuedAt?: Date): LapseError => {
   const { minLife, maxLife } = kind.terms
   if (refusal === 'too-short')
     return new LapseError('lifetime_too_short', {

@@ -15,7 +15,8 @@ const always = (property: (chapter: Chapter, terms: lifecycle.Terms) => void, nu
   )
 
 const changed = ({ before, after, verb }: Chapter) => verb !== 'issue' && after !== before
-const advanced = ({ verb, answer }: Chapter) => (verb === 'advance' ? (answer as lifecycle.Advance | undefined) : undefined)
+const advanced = ({ verb, answer }: Chapter) =>
+  verb === 'advance' ? (answer as lifecycle.Advance | undefined) : undefined
 const remindersOf = (life: lifecycle.Life) => life.reminders.map((seconds) => life.expiresAt - seconds * 1000)
 
 describe('never early', () => {
@@ -59,7 +60,7 @@ describe('ended is final', () => {
     always(({ before, now, until }, terms) => {
       if (isLive(before, now)) return
       for (const verb of verbs.filter((verb) => verb !== 'advance'))
-        expect(apply(verb, before, terms, until, now)).toBe('ended')
+        expect(apply({ verb, until, now, onlyLater: false }, before, terms)).toBe('ended')
       if (hasEnded(before.status)) expect(advance(before, terms, now)).toBeUndefined()
     })
   })
@@ -95,8 +96,10 @@ describe('due_at is always the next step', () => {
         .filter((at) => at > now)
         .sort((a, b) => a - b)
       const { dueAt, nextStep } = after
-      if (hasEnded(after.status)) expect({ dueAt, nextStep }).toEqual({ dueAt: now + terms.retention, nextStep: 'purge' })
-      else if (after.status === 'grace') expect({ dueAt, nextStep }).toEqual({ dueAt: after.endsAt, nextStep: 'end-grace' })
+      if (hasEnded(after.status))
+        expect({ dueAt, nextStep }).toEqual({ dueAt: now + terms.retention, nextStep: 'purge' })
+      else if (after.status === 'grace')
+        expect({ dueAt, nextStep }).toEqual({ dueAt: after.endsAt, nextStep: 'end-grace' })
       else if (next !== undefined) expect({ dueAt, nextStep }).toEqual({ dueAt: next, nextStep: 'remind' })
       else expect({ dueAt, nextStep }).toEqual({ dueAt: after.expiresAt, nextStep: 'expire' })
     })
@@ -163,10 +166,11 @@ describe('lifetimes', () => {
   it('renew gives the end that was asked for with the same grace, never past the maximum life', () => {
     always((chapter, terms) => {
       if (chapter.verb !== 'renew') return
-      const { before, after, now, until, answer } = chapter
+      const { before, after, now, until, onlyLater, answer } = chapter
       if (!isLive(before, now)) expect(answer).toBe('ended')
       else if (until - now < terms.minLife) expect(answer).toBe('too-short')
       else if (until - before.issuedAt > terms.maxLife) expect(answer).toBe('too-long')
+      else if (onlyLater && until <= before.expiresAt) expect(answer).toBe('not-later')
       else {
         expect(after).toMatchObject({ status: 'active', expiresAt: until, version: before.version + 1 })
         expect(after.endsAt - after.expiresAt).toBe(before.endsAt - before.expiresAt)

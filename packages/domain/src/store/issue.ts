@@ -56,7 +56,8 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
       (CASE WHEN reminder IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step
     FROM judged
     WHERE NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)
-    ORDER BY ordinality
+    -- Two bulks that want the same references wait for each other in one order, or they would deadlock.
+    ORDER BY kind, reference, ordinality
     ON CONFLICT DO NOTHING
     RETURNING *
   ), moved AS (

@@ -1,5 +1,6 @@
 import type { Sql } from '../database.ts'
 import type { Kind } from '../kind.ts'
+import type { Refusal } from '../lifecycle.ts'
 import type { Registry } from '../registry.ts'
 import {
   columns,
@@ -16,10 +17,7 @@ import {
 import { type Cause, type Recorded, record } from './record.ts'
 
 export type TransitionRow = ResourceRow &
-  (
-    | ({ readonly moved: true } & Recorded)
-    | { readonly moved: false; readonly refusal: 'ended' | 'too-short' | 'too-long' | 'not-later' }
-  )
+  (({ readonly moved: true } & Recorded) | { readonly moved: false; readonly refusal: Refusal })
 
 /** What one verb does to a live row `l` that is locked. `at` is the instant it is judged at. */
 interface Verb {

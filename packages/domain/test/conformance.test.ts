@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineKind, type Kind } from '../src/kind.ts'
+import { type Advance, isLive, issue, type Life, seenStatus, type Terms } from '../src/lifecycle.ts'
+import { Registry } from '../src/registry.ts'
+import { advanceResources } from '../src/store/advance.ts'
+import { type Draft, insertResources } from '../src/store/issue.ts'
+import type { ResourceRow } from '../src/store/live.ts'
+import { countResources, listResources, readResource } from '../src/store/read.ts'
+import { consumeResource, expireResource, renewResource, revokeResource } from '../src/store/transition.ts'
+import { frozenClock } from './frozen-clock.ts'
+import { type Chapter, lifeIn, resolve, someEnd, someStory, someTerms, unborn, verbs } from './lives.ts'
+import { tally } from './support.ts'
+
+const { prisma, setClock } = await frozenClock()
+const cause = { trigger: 'manual' } as const
+
+/** The handler makes the ledger say which reminder it was. */
+const kindOf = (terms: Terms): Kind => ({
+  ...defineKind({ name: 'life', payload: z.object({}), lifetime: { max: '1h' }, handlers: { reminded: () => {} } }),
+  terms,
+})
+
+const draftOf = (kind: Kind, until: number, now: number, byLength: boolean): Draft => {
+  const { minLife: minLifeMs, maxLife: maxLifeMs, grace: graceMs, maxUses, reminders } = kind.terms
+  const end = byLength ? { expiresAtMs: null, lifeMs: until - now } : { expiresAtMs: until, lifeMs: null }
+  const texts = { reference: null, scope: null, subject: null, contact: null }
+  return {
+    ...{ id: randomUUID(), kind: kind.name, ...texts, payload: {} },
+    ...{ ...end, graceMs, minLifeMs, maxLifeMs, maxUses, reminders },
+  }
+}
+
+const insert = async (kind: Kind, until: number, now: number, byLength: boolean) => {
+  const [row] = await insertResources(prisma, [draftOf(kind, until, now, byLength)], cause, new Registry([kind]))
+  return row
+}
+
+const lifeOf = (row: ResourceRow): Life => ({
+  status: row.status,
+  version: row.version,
+  uses: row.uses,
+  maxUses: row.maxUses,
+  issuedAt: row.issuedAt.getTime(),
+  expiresAt: row.expiresAt.getTime(),
+  endsAt: row.endsAt.getTime(),
+  endedAt: row.endedAt?.getTime() ?? null,
+  reminders: row.reminders,
+  dueAt: row.dueAt?.getTime() ?? null,
+  nextStep: row.nextStep,
+})
+
+/** The same chapter in SQL: the life it answers, the refusal, or nothing. */
+const act = async (kind: Kind, id: string, { verb, until, now, onlyLater }: Chapter) => {
+  const registry = new Registry([kind])
+  if (verb === 'advance') {
+    const [row] = await advanceResources(prisma, [kind], { limit: 10, ids: [id], whole: true }, cause, registry)
+    return row && { life: lifeOf(row), event: row.type, latenessMs: row.latenessMs }
+  }
+  const length = until % 2 ? { expiresAtMs: null, lifeMs: until - now } : { expiresAtMs: until, lifeMs: null }
+  const end = { ...length, onlyLater }
+  const run = { consume: consumeResource, revoke: revokeResource, expire: expireResource }
+  const [row] =
+    verb === 'renew'
+      ? await renewResource(prisma, kind, id, end, cause, registry)
+      : await run[verb as keyof typeof run](prisma, kind, id, cause, registry)
+  expect(row?.at.getTime()).toBe(now)
+  return row?.moved ? lifeOf(row) : row?.refusal
+}
+
+const remindersIn = (chapters: readonly Chapter[]) =>
+  chapters
+    .map(({ answer, before }) => ({ ...(answer as Advance), version: before.version }))
+    .filter(({ event }) => event === 'reminded')
+    .map(({ offset, version }) => `v${version} reminded:${offset}`)
+
+it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { timeout: 60_000 }, async () => {
+  const tried: string[] = []
+  await fc.assert(
+    fc.asyncProperty(someStory, async ({ terms, chapters: [birth, ...chapters] }) => {
+      if (!birth) return
+      const kind = kindOf(terms)
+      await setClock(birth.now)
+      const issued = await insert(kind, birth.until, birth.now, birth.until % 2 === 0)
+      expect(issued?.id && lifeOf(issued as ResourceRow)).toEqual(birth.answer)
+      const id = issued?.id ?? ''
+      for (const chapter of chapters) {
+        const { answer, after, now, verb } = chapter
+        await setClock(now)
+        const { offset: _, ...expected } = answer && typeof answer === 'object' && 'life' in answer ? answer : {}
+        expect(await act(kind, id, chapter)).toEqual(verb === 'advance' && answer ? expected : answer)
+        const row = await readResource(prisma, 'life', id)
+        expect(row && lifeOf(row)).toEqual(after)
+        expect({ live: row?.live, seen: row?.seen }).toEqual({ live: isLive(after, now), seen: seenStatus(after, now) })
+        tried.push(verb, ...(lifeIn(answer) ? [`${verb} done`] : [`${verb} refused`]))
+      }
+      const owed = await prisma.delivery.findMany({ where: { resourceId: id }, orderBy: { createdAt: 'asc' } })
+      expect(owed.map((one) => `v${one.version} ${one.event}`)).toEqual(remindersIn(chapters))
+    }),
+    { numRuns: 500 },
+  )
+  for (const verb of verbs) expect(tally(tried)[verb]).toBeGreaterThan(100)
+  for (const verb of verbs) expect(tally(tried)[`${verb} done`]).toBeGreaterThan(10)
+})
+
+it('issue takes and refuses in SQL exactly what lifecycle.ts does', async () => {
+  await fc.assert(
+    fc.asyncProperty(someTerms, someEnd, fc.boolean(), async (terms, end, byLength) => {
+      const now = 1.7e12
+      await setClock(now)
+      const until = resolve(end, unborn(now), terms, now)
+      const row = await insert(kindOf(terms), until, now, byLength)
+      expect(row?.refusal ?? lifeOf(row as ResourceRow)).toEqual(issue(terms, until, now))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+it('one refused draft keeps the whole statement from writing anything', async () => {
+  const now = 1.65e12
+  await setClock(now)
+  const kind = kindOf({ minLife: 10, maxLife: 20, grace: 0, reminders: [], retention: 0, maxUses: 1 })
+  const drafts = [15, 9, 21].map((length) => draftOf(kind, now + length, now, true))
+  const rows = await insertResources(prisma, drafts, cause, new Registry([kind]))
+  expect(rows.map(({ id, refusal }) => [id, refusal])).toEqual([
+    [null, null],
+    [null, 'too-short'],
+    [null, 'too-long'],
+  ])
+  for (const { id } of drafts) expect(await readResource(prisma, 'life', id)).toBeUndefined()
+})
+
+it('C3: at exactly T all reads and all layers agree that it has ended; a millisecond before, none does', async () => {
+  const now = 1.6e12
+  const kind = kindOf({ minLife: 1, maxLife: 1_000, grace: 0, reminders: [], retention: 1_000, maxUses: 1 })
+  await setClock(now)
+  const { id } = (await insert(kind, now + 1_000, now, false)) as ResourceRow
+  const registry = new Registry([kind])
+  const filter = { kind: 'life', live: true }
+  const layers = async () => {
+    const row = await readResource(prisma, 'life', id)
+    const listed = await listResources(prisma, filter, { limit: 1_000 })
+    const counted = await countResources(prisma, { ...filter, status: 'active' })
+    return [
+      row?.live,
+      row?.seen === 'active',
+      listed.some((one) => one.id === id),
+      listed.length === counted && counted > 0,
+    ]
+  }
+  for (const early of [999, 1]) {
+    await setClock(now + 1_000 - early)
+    expect(await layers()).toEqual([true, true, true, true])
+    expect(await advanceResources(prisma, [kind], { limit: 10, ids: [id], whole: false }, cause, registry)).toEqual([])
+  }
+  await setClock(now + 1_000)
+  expect((await layers()).slice(0, 3)).toEqual([false, false, false])
+  for (const verb of [consumeResource, revokeResource, expireResource])
+    expect(await verb(prisma, kind, id, cause, registry)).toMatchObject([{ moved: false, refusal: 'ended' }])
+  const moved = await advanceResources(prisma, [kind], { limit: 10, ids: [id], whole: false }, cause, registry)
+  expect(moved).toMatchObject([{ type: 'expired', latenessMs: 0 }])
+})

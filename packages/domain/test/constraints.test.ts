@@ -1,0 +1,98 @@
+import { readdirSync } from 'node:fs'
+import pg from 'pg'
+import { afterAll, describe, expect, it } from 'vitest'
+import { schemaVersion } from '../src/index.ts'
+import { plain } from './kinds.ts'
+import { testDomain } from './support.ts'
+
+const { domain, sql, url } = await testDomain([plain])
+const { resource } = await domain.resources.issue({ kind: 'plain', reference: 'held' })
+const application = new pg.Client({ connectionString: url })
+await application.connect()
+afterAll(() => application.end())
+
+const set = (assignment: string) => sql(`UPDATE resource SET ${assignment} WHERE id = $1`, [resource.id])
+
+describe('a status and its instants always tell the same story, whatever the code does', () => {
+  it.each([
+    ['an end without an ended status', 'ended_at = now()', 'resource_ended'],
+    ['an ended status without its end', "status = 'revoked', next_step = 'purge'", 'resource_ended'],
+    ['a step without its instant', 'due_at = NULL', 'resource_due'],
+    ['a live row with nothing due', 'due_at = NULL, next_step = NULL', 'resource_step'],
+    ['an active row in its grace step', "next_step = 'end-grace'", 'resource_step'],
+    ['an active row waiting to be purged', "next_step = 'purge'", 'resource_step'],
+    ['a grace row waiting to expire', "status = 'grace'", 'resource_step'],
+    ['an ended row waiting to expire', "status = 'expired', ended_at = now()", 'resource_step'],
+    ['an end before the expiry', "ends_at = expires_at - interval '1 millisecond'", 'resource_instants'],
+    ['an expiry before the issue', "issued_at = expires_at + interval '1 millisecond'", 'resource_instants'],
+    ['more uses than allowed', 'uses = 2', 'resource_uses'],
+    ['fewer uses than none', 'uses = -1', 'resource_uses'],
+    ['no version', 'version = 0', 'resource_version'],
+  ])('refuses %s', async (_, assignment, constraint) => {
+    await expect(set(assignment)).rejects.toMatchObject({ code: '23514', constraint })
+  })
+
+  it.each(['expires_at', 'ends_at', 'issued_at'])('%s is never without a value', async (column) => {
+    await expect(set(`${column} = NULL`)).rejects.toMatchObject({ code: '23502', column })
+  })
+
+  it('refuses a second live holder of a reference', async () => {
+    const copy =
+      sql(`INSERT INTO resource (id, kind, reference, issued_at, expires_at, ends_at, due_at, next_step, changed_at)
+      SELECT gen_random_uuid(), kind, reference, issued_at, expires_at, ends_at, due_at, next_step, changed_at FROM resource`)
+    await expect(copy).rejects.toMatchObject({ code: '23505', constraint: 'resource_reference_live' })
+  })
+})
+
+describe('events', () => {
+  const insert = (type: string) =>
+    sql(
+      `INSERT INTO event (resource_id, kind, type, version, at, trigger) VALUES ($1, 'plain', $2, 1, now(), 'manual')`,
+      [resource.id, type],
+    )
+
+  it('at most one end for a resource, and any number of anything else', async () => {
+    await insert('expired')
+    for (const end of ['expired', 'revoked', 'consumed'])
+      await expect(insert(end)).rejects.toMatchObject({ code: '23505', constraint: 'event_end' })
+    await insert('used')
+    await insert('used')
+  })
+
+  it.each([`UPDATE event SET actor = 'nobody'`, 'DELETE FROM event', 'TRUNCATE event'])(
+    'J1: neither the owner nor the application can do: %s',
+    async (statement) => {
+      const before = await sql('SELECT * FROM event ORDER BY id')
+      await expect(sql(statement)).rejects.toMatchObject({
+        code: '42501',
+        message: expect.stringContaining('append-only'),
+      })
+      await expect(application.query(statement)).rejects.toMatchObject({ code: '42501' })
+      expect(await sql('SELECT * FROM event ORDER BY id')).toEqual(before)
+    },
+  )
+
+  it.each(['DROP TRIGGER event_append_only ON event', 'ALTER TABLE event DISABLE TRIGGER ALL', 'DROP TABLE event'])(
+    'J1: the application cannot take the protection away: %s',
+    async (statement) => {
+      await expect(application.query(statement)).rejects.toMatchObject({ code: '42501' })
+    },
+  )
+
+  it('J1: the application can add to them, and not to the migrations', async () => {
+    await application.query(`INSERT INTO event (resource_id, kind, type, version, at, trigger)
+      VALUES (gen_random_uuid(), 'plain', 'noted', 1, now(), 'manual')`)
+    await expect(application.query('DELETE FROM _prisma_migrations')).rejects.toMatchObject({ code: '42501' })
+  })
+})
+
+it('schemaVersion is the newest migration', () => {
+  const folders = readdirSync(new URL('../../../prisma/migrations', import.meta.url), { withFileTypes: true })
+  expect(schemaVersion).toBe(
+    folders
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .sort()
+      .at(-1),
+  )
+})

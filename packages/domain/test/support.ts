@@ -1,0 +1,83 @@
+import { testDatabase, until } from '@lapse/testkit'
+import pg from 'pg'
+import { afterAll } from 'vitest'
+import { createDomain, type Domain, type Kind } from '../src/index.ts'
+
+/** A domain on a database of this file's own, and the owner's way in. Call it at the top of a test file. */
+export const testDomain = async (kinds: readonly Kind[]) => {
+  const { url, ownerUrl } = await testDatabase()
+  const owner = new pg.Pool({ connectionString: ownerUrl, max: 4 })
+  owner.on('error', () => {})
+  const domains: Domain[] = []
+  /** Another process, which may know other kinds. */
+  const another = (kinds: readonly Kind[]): Domain => {
+    const domain = createDomain({ url, kinds })
+    domains.push(domain)
+    return domain
+  }
+  afterAll(async () => {
+    await Promise.all(domains.map((domain) => domain.close()))
+    await owner.end()
+  })
+  const sql = async <Row extends object = Record<string, unknown>>(text: string, values: unknown[] = []) =>
+    (await owner.query<Row>(text, values)).rows
+  return {
+    url,
+    ownerUrl,
+    sql,
+    another,
+    domain: another(kinds),
+    /** Moves resources so far into the past, as if they had been issued that much earlier. */
+    age: async (ids: string | readonly string[], ms: number): Promise<void> => {
+      await sql(
+        `UPDATE resource SET issued_at = issued_at - s, expires_at = expires_at - s, ends_at = ends_at - s,
+          ended_at = ended_at - s, due_at = due_at - s FROM (SELECT $2::float8 * interval '1 millisecond' AS s) AS shift
+        WHERE id = ANY ($1)`,
+        [[ids].flat(), ms],
+      )
+    },
+    /** Holds a row's lock while `work` runs in the same transaction, then commits. */
+    holding: async (
+      id: string,
+      work: (holder: pg.Client) => Promise<void>,
+      table: 'resource' | 'delivery' = 'resource',
+    ): Promise<void> => {
+      const holder = new pg.Client({ connectionString: ownerUrl })
+      await holder.connect()
+      try {
+        await holder.query('BEGIN')
+        await holder.query(`SELECT FROM ${table} WHERE id = $1 FOR UPDATE`, [id])
+        await work(holder)
+        await holder.query('COMMIT')
+      } finally {
+        await holder.end()
+      }
+    },
+    /** Resolves when so many statements wait for somebody's lock. */
+    lockWaiters: async (statements: number): Promise<void> => {
+      const waiting = async () => {
+        const rows = await sql(`SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+          WHERE datname = current_database() AND NOT granted`)
+        return rows.length >= statements
+      }
+      await until(waiting, { timeout: 5_000, what: `${statements} statements waiting for a lock` })
+    },
+    /** Types of what happened to it, the oldest first. */
+    history: async (id: string): Promise<string[]> => {
+      const rows = await sql<{ type: string }>('SELECT type FROM event WHERE resource_id = $1 ORDER BY id', [id])
+      return rows.map((row) => row.type)
+    },
+  }
+}
+
+export const second = 1_000
+export const minute = 60 * second
+export const hour = 60 * minute
+export const day = 24 * hour
+
+/** How many there are of each. */
+export const tally = (values: Iterable<string>): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1
+  return counts
+}

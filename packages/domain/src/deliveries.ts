@@ -178,7 +178,7 @@ const conditionsOf = (filter: DeliveryFilter) =>
     filter.resourceId !== undefined && sql`d.resource_id = ${filter.resourceId}::uuid`,
   ].filter((condition) => condition !== false)
 
-/** By id, downwards. `before` is the last id of the page before. */
+/** Newest first. `before` is the last id of the page before. */
 export const listDeliveries = (
   db: Sql,
   filter: DeliveryFilter,

@@ -1,5 +1,6 @@
 export { type Advanced, nextTimer } from './advance.ts'
 export { type Backoff, backoff } from './backoff.ts'
+export type { Change } from './change.ts'
 export { type DatabaseReport, isUnavailable, schemaVersion } from './database.ts'
 export type {
   Attempt,
@@ -16,6 +17,7 @@ export type { Event, EventFilter, IdleWakeUp, Trigger } from './events.ts'
 export type { Prisma } from './generated/prisma/client.ts'
 export { HookError } from './hooks.ts'
 export type { Request } from './idempotency.ts'
+export type { By, End, IssueInput } from './input.ts'
 export {
   type Channel,
   type Duration,
@@ -38,7 +40,7 @@ export { type TrialBanner, type TrialPayload, trial, trialBanner } from './kinds
 export type { Status, Step, Terms, Timer } from './lifecycle.ts'
 export * as lifecycle from './lifecycle.ts'
 export type { Registry } from './registry.ts'
-export type { By, Change, CheckResult, ConsumeResult, Denial, End, IssueInput, Page, Resources } from './resources.ts'
+export type { CheckResult, ConsumeResult, Denial, Page, Resources } from './resources.ts'
 export type { AdvancedRow } from './store/advance.ts'
 export type { PendingRow, ResourceFilter, Selector, Span } from './store/read.ts'
 export type { Owed } from './store/record.ts'

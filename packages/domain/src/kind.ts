@@ -173,6 +173,9 @@ export const defineKind = <const Name extends string, P extends Payload>(
   if (reminders.some((seconds) => !Number.isInteger(seconds) || seconds < 1 || seconds >= 2 ** 31))
     wrong('reminders', 'must be whole seconds before the end, at least one, at most 68 years')
 
+  if (Object.keys(definition.mail ?? {}).length > 0 && !definition.contact)
+    wrong('contact', 'is missing: without it no mail has an address to go to')
+
   return {
     name,
     payload: definition.payload,

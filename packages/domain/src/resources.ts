@@ -1,12 +1,13 @@
-import { validate as isUuid, v7 as uuidv7 } from 'uuid'
+import { validate as isUuid } from 'uuid'
 import { advanceDue } from './advance.ts'
+import { type Change, changeOf, unchanged } from './change.ts'
 import type { Sql } from './database.ts'
 import { LapseError } from './errors.ts'
 import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
 import { runHooks } from './hooks.ts'
-import type { EventType, Kind, Payload, Resource } from './kind.ts'
-import { hasEnded, type LifetimeRefusal, type Timer, timersOf } from './lifecycle.ts'
-import { parsePayload } from './payload.ts'
+import { type By, draftOf, type End, endField, endOf, type IssueInput, lifetimeError, manual } from './input.ts'
+import type { EventType, Kind, Resource } from './kind.ts'
+import { hasEnded } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
@@ -17,10 +18,10 @@ import {
   countResources,
   listResources,
   type ResourceFilter,
+  readDeadHolders,
   readResource,
   type Selector,
 } from './store/read.ts'
-import type { Cause, Owed } from './store/record.ts'
 import {
   consumeResource,
   expireResource,
@@ -28,39 +29,6 @@ import {
   revokeResource,
   type TransitionRow,
 } from './store/transition.ts'
-import { storableText } from './text.ts'
-
-/** What the queue is told after the commit. */
-export interface Change {
-  readonly resource: Resource
-  /** To be armed. */
-  readonly timers: readonly Timer[]
-  /** To be taken back: timers that have become pointless. */
-  readonly stale: readonly Timer[]
-  readonly owed: readonly Owed[]
-}
-
-/** Until when: an instant, or milliseconds from now by the database's clock. Never both. */
-export interface End {
-  readonly expiresAt?: Date | undefined
-  readonly expiresInMs?: number | undefined
-}
-
-export interface IssueInput extends End {
-  readonly kind: string
-  readonly reference?: string | undefined
-  readonly scope?: string | undefined
-  readonly subject?: string | undefined
-  readonly payload?: Payload | undefined
-  /** Shorter than the kind's, in milliseconds. */
-  readonly graceMs?: number | undefined
-}
-
-/** Who does it, and why. */
-export interface By {
-  readonly actor?: string | undefined
-  readonly reason?: string | undefined
-}
 
 export type Denial = 'unknown' | 'expired' | 'revoked' | 'consumed'
 
@@ -109,7 +77,7 @@ export class Resources {
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
       const [issued] = await this.#insert([kind], [draft], by, () => '')
-      if (issued) return this.#changed(issued)
+      if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
       const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
       if (holder?.live || tries === 2)
@@ -126,18 +94,15 @@ export class Resources {
   async issueAll(inputs: readonly IssueInput[], by: By = {}): Promise<Change[]> {
     const kinds = inputs.map((input, i) => this.#registry.get(input.kind, `${i}.kind`))
     const drafts = inputs.map((input, i) => draftOf(kinds[i] as Kind, input, `${i}.`))
-    for (const [i, input] of inputs.entries()) {
-      if (input.reference === undefined) continue
-      const holder = await readResource(this.#db, input.kind, { reference: input.reference })
-      if (holder && !holder.live && !hasEnded(holder.status)) await this.#makeRoom(kinds[i] as Kind, holder.id)
-    }
+    for (const holder of await readDeadHolders(this.#db, drafts))
+      await this.#makeRoom(this.#registry.get(holder.kind), holder.id)
     const rows = await this.#atomically(async (tx) => {
       const issued = await this.#insert([...new Set(kinds)], drafts, by, (i) => `${i}.`, tx)
       const taken = issued.indexOf(undefined)
       if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
       return issued as IssuedRow[]
     })
-    return rows.map((row) => this.#changed(row))
+    return rows.map((row) => changeOf(row, this.#registry))
   }
 
   /** Answers by the database's clock. What is over is denied, and then lapsed if nobody has done it yet. */
@@ -161,7 +126,7 @@ export class Resources {
       consumeResource(db, kind, id, manual(by), this.#registry),
     )
     if (!row) return { consumed: false, reason: 'unknown' }
-    if (row.moved) return { consumed: true, ...this.#changed(row) }
+    if (row.moved) return { consumed: true, ...changeOf(row, this.#registry) }
     return { consumed: false, reason: row.seen as Denial, resource: this.#seen(row) }
   }
 
@@ -183,7 +148,7 @@ export class Resources {
       renewResource(db, kind, id, until, manual(by), this.#registry),
     )
     if (!row) throw new LapseError('not_found')
-    if (row.moved) return this.#changed(row)
+    if (row.moved) return changeOf(row, this.#registry)
     if (row.refusal === 'ended')
       throw new LapseError('already_ended', {
         detail: `It is ${this.#registry.word(kind.name, row.seen)}. Issue a new one.`,
@@ -201,7 +166,6 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      kind,
       await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
     )
   }
@@ -211,7 +175,6 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      kind,
       await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
     )
   }
@@ -285,10 +248,9 @@ export class Resources {
     return row
   }
 
-  #end(kind: Kind, row: TransitionRow | undefined): Change {
+  #end(row: TransitionRow | undefined): Change {
     if (!row) throw new LapseError('not_found')
-    if (row.moved) return this.#changed(row)
-    return { resource: this.#seen(row), timers: [], stale: timersToStop(kind, row, row.version), owed: [] }
+    return row.moved ? changeOf(row, this.#registry) : unchanged(row, this.#registry)
   }
 
   #atomically<T>(act: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
@@ -329,107 +291,4 @@ export class Resources {
   #seen(row: ResourceRow): Resource {
     return resourceOf(row, this.#registry)
   }
-
-  #changed(row: ResourceRow & { type: EventType; owed: Owed[] | null }): Change {
-    const kind = this.#registry.get(row.kind)
-    const version = row.type === 'renewed' ? row.version - 1 : row.version
-    return {
-      resource: this.#seen(row),
-      timers: row.type === 'used' ? [] : timersOf(lifeOf(row), row.at.getTime()),
-      stale: row.type === 'issued' || row.type === 'used' ? [] : timersToStop(kind, row, version),
-      owed: row.owed ?? [],
-    }
-  }
-}
-
-const manual = ({ actor, reason }: By): Cause => ({
-  trigger: 'manual',
-  actor: storableText('actor', actor) ?? undefined,
-  reason: storableText('reason', reason) ?? undefined,
-})
-
-const lifeOf = (row: ResourceRow) => ({
-  ...row,
-  issuedAt: row.issuedAt.getTime(),
-  expiresAt: row.expiresAt.getTime(),
-  endsAt: row.endsAt.getTime(),
-  endedAt: row.endedAt?.getTime() ?? null,
-  dueAt: row.dueAt?.getTime() ?? null,
-})
-
-/** Every timer a version may have. Which of them are still there does not matter: removing what is not is harmless. */
-const timersToStop = (kind: Kind, row: ResourceRow, version: number): Timer[] => {
-  const base = { id: row.id, kind: row.kind, version, dueAt: 0 }
-  const offsets = new Set([...row.reminders, ...kind.terms.reminders])
-  return [
-    ...[...offsets].map((offset): Timer => ({ ...base, step: 'remind', offset })),
-    { ...base, step: 'expire' },
-    { ...base, step: 'end-grace' },
-  ]
-}
-
-const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
-  const { grace, minLife, maxLife, reminders, maxUses } = kind.terms
-  const { graceMs = grace } = input
-  const subject = storableText(`${path}subject`, input.subject)
-  if (!(graceMs >= 0 && graceMs <= grace))
-    throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${grace / 1000} seconds for this kind.` })
-  const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
-  return {
-    id: uuidv7(),
-    kind: kind.name,
-    reference: storableText(`${path}reference`, input.reference),
-    scope: storableText(`${path}scope`, input.scope),
-    subject,
-    payload,
-    contact: kind.contact?.({ payload, subject }) ?? null,
-    maxUses,
-    ...endOf(kind, input, path, true),
-    graceMs,
-    minLifeMs: minLife,
-    maxLifeMs: maxLife,
-    reminders,
-  }
-}
-
-const endOf = (
-  kind: Kind,
-  end: End,
-  path: string,
-  orDefault: boolean,
-): { expiresAtMs: number | null; lifeMs: number | null } => {
-  if (end.expiresAt !== undefined && end.expiresInMs !== undefined)
-    throw new LapseError('invalid', { field: `${path}expires_in`, detail: 'Give expires_at or expires_in, not both.' })
-  const expiresAtMs = end.expiresAt?.getTime() ?? null
-  const lifeMs = end.expiresInMs ?? (orDefault && expiresAtMs === null ? kind.defaultLife : undefined) ?? null
-  const given = expiresAtMs ?? lifeMs
-  if (given === null)
-    throw new LapseError('invalid', {
-      field: `${path}expires_at`,
-      detail: `Say when it ends: expires_at, or expires_in.`,
-    })
-  // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
-  if (!Number.isFinite(given) || Math.abs(given) > 8e15)
-    throw new LapseError('invalid', { field: `${path}${endField({ expiresAtMs })}`, detail: 'That is not an instant.' })
-  // What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's.
-  const sane = (ms: number | null) => ms && Math.max(0, ms)
-  return { expiresAtMs: sane(expiresAtMs), lifeMs: sane(lifeMs) }
-}
-
-/** Which of the two was given. */
-const endField = ({ expiresAtMs }: { expiresAtMs: number | null }): string =>
-  expiresAtMs === null ? 'expires_in' : 'expires_at'
-
-const lifetimeError = (kind: Kind, refusal: LifetimeRefusal, field: string, issuedAt?: Date): LapseError => {
-  const { minLife, maxLife } = kind.terms
-  if (refusal === 'too-short')
-    return new LapseError('lifetime_too_short', {
-      field,
-      detail: `It must end at least ${minLife / 1000} seconds from now, by the database's clock.`,
-    })
-  const latest = issuedAt && ` That is ${new Date(issuedAt.getTime() + maxLife).toISOString()}.`
-  return new LapseError('lifetime_too_long', {
-    field,
-    detail: `It may end at most ${maxLife / 1000} seconds after it was issued, renewals included.${latest ?? ''}`,
-  })
 }

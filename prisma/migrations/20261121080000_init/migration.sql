@@ -1,3 +1,9 @@
+-- Ids in the order of their making (UUIDv7, RFC 9562), which keeps new rows together; PostgreSQL has its own from 18 on.
+CREATE FUNCTION "lapse_uuidv7"() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+  SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
+    substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+$$;
+
 -- CreateEnum
 CREATE TYPE "lapse_channel" AS ENUM ('email', 'webhook', 'handler');
 
@@ -15,7 +21,7 @@ CREATE TYPE "lapse_step" AS ENUM ('remind', 'expire', 'end-grace', 'purge');
 
 -- CreateTable
 CREATE TABLE "delivery" (
-    "id" UUID NOT NULL DEFAULT gen_random_uuid(),
+    "id" UUID NOT NULL DEFAULT lapse_uuidv7(),
     "resource_id" UUID NOT NULL,
     "kind" TEXT NOT NULL,
     "version" INTEGER NOT NULL,

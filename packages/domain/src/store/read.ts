@@ -26,6 +26,15 @@ export const readResource = async (db: Sql, kind: string | undefined, selector: 
 export const awaitResource = (db: Sql, id: string) =>
   db.$queryRaw(sql`SELECT id FROM resource WHERE id = ${id}::uuid FOR SHARE`)
 
+/** Who is over by the clock and still stands in the way of these references. */
+export const readDeadHolders = (db: Sql, drafts: readonly { kind: string; reference: string | null }[]) =>
+  db.$queryRaw<{ id: string; kind: string }[]>(sql`
+  SELECT r.id, r.kind
+  FROM unnest(${drafts.map((draft) => draft.kind)}::text[], ${drafts.map((draft) => draft.reference)}::text[]) AS d(kind, reference)
+  JOIN resource r USING (kind, reference), (SELECT ${now} AS at) c
+  WHERE r.status IN ('active', 'grace') AND NOT ${isLive(sql`r`, sql`c.at`)}
+  ORDER BY r.id`)
+
 export interface ResourceFilter {
   readonly kind?: string | undefined
   /** As everybody sees it, by the database's clock. */

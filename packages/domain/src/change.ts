@@ -1,0 +1,55 @@
+import type { EventType, Kind, Resource } from './kind.ts'
+import { type Timer, timersOf } from './lifecycle.ts'
+import type { Registry } from './registry.ts'
+import { resourceOf } from './seen.ts'
+import type { ResourceRow } from './store/live.ts'
+import type { Owed } from './store/record.ts'
+
+/** What the queue is told after the commit. */
+export interface Change {
+  readonly resource: Resource
+  /** To be armed. */
+  readonly timers: readonly Timer[]
+  /** To be taken back: timers that have become pointless. */
+  readonly stale: readonly Timer[]
+  readonly owed: readonly Owed[]
+}
+
+/** What follows from a row that a verb has just changed. */
+export const changeOf = (row: ResourceRow & { type: EventType; owed: Owed[] | null }, registry: Registry): Change => {
+  const version = row.type === 'renewed' ? row.version - 1 : row.version
+  return {
+    resource: resourceOf(row, registry),
+    timers: row.type === 'used' ? [] : timersOf(lifeOf(row), row.at.getTime()),
+    stale: row.type === 'issued' || row.type === 'used' ? [] : timersToStop(registry.get(row.kind), row, version),
+    owed: row.owed ?? [],
+  }
+}
+
+/** What follows from one that had ended before: its timers go, in case they are still there. */
+export const unchanged = (row: ResourceRow, registry: Registry): Change => ({
+  resource: resourceOf(row, registry),
+  timers: [],
+  stale: timersToStop(registry.get(row.kind), row, row.version),
+  owed: [],
+})
+
+const lifeOf = (row: ResourceRow) => ({
+  ...row,
+  issuedAt: row.issuedAt.getTime(),
+  expiresAt: row.expiresAt.getTime(),
+  endsAt: row.endsAt.getTime(),
+  endedAt: row.endedAt?.getTime() ?? null,
+  dueAt: row.dueAt?.getTime() ?? null,
+})
+
+/** Every timer a version may have. Which of them are still there does not matter: removing what is not is harmless. */
+const timersToStop = (kind: Kind, row: ResourceRow, version: number): Timer[] => {
+  const base = { id: row.id, kind: row.kind, version, dueAt: 0 }
+  const offsets = new Set([...row.reminders, ...kind.terms.reminders])
+  return [
+    ...[...offsets].map((offset): Timer => ({ ...base, step: 'remind', offset })),
+    { ...base, step: 'expire' },
+    { ...base, step: 'end-grace' },
+  ]
+}

@@ -1,0 +1,103 @@
+import { v7 as uuidv7 } from 'uuid'
+import { LapseError } from './errors.ts'
+import type { Kind, Payload } from './kind.ts'
+import type { LifetimeRefusal } from './lifecycle.ts'
+import { parsePayload } from './payload.ts'
+import type { Draft } from './store/issue.ts'
+import type { Cause } from './store/record.ts'
+import { storableText } from './text.ts'
+
+/** Until when: an instant, or milliseconds from now by the database's clock. Never both. */
+export interface End {
+  readonly expiresAt?: Date | undefined
+  readonly expiresInMs?: number | undefined
+}
+
+export interface IssueInput extends End {
+  readonly kind: string
+  readonly reference?: string | undefined
+  readonly scope?: string | undefined
+  readonly subject?: string | undefined
+  readonly payload?: Payload | undefined
+  /** Shorter than the kind's, in milliseconds. */
+  readonly graceMs?: number | undefined
+}
+
+/** Who does it, and why. */
+export interface By {
+  readonly actor?: string | undefined
+  readonly reason?: string | undefined
+}
+
+export const manual = ({ actor, reason }: By): Cause => ({
+  trigger: 'manual',
+  actor: storableText('actor', actor) ?? undefined,
+  reason: storableText('reason', reason) ?? undefined,
+})
+
+/** A draft with its kind's terms worked in. `path` begins the names of its fields. */
+export const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
+  const { grace, minLife, maxLife, reminders, maxUses } = kind.terms
+  const { graceMs = grace } = input
+  const subject = storableText(`${path}subject`, input.subject)
+  if (!(graceMs >= 0 && graceMs <= grace))
+    throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${grace / 1000} seconds for this kind.` })
+  const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
+  return {
+    id: uuidv7(),
+    kind: kind.name,
+    reference: storableText(`${path}reference`, input.reference),
+    scope: storableText(`${path}scope`, input.scope),
+    subject,
+    payload,
+    contact: kind.contact?.({ payload, subject }) ?? null,
+    maxUses,
+    ...endOf(kind, input, path, true),
+    graceMs,
+    minLifeMs: minLife,
+    maxLifeMs: maxLife,
+    reminders,
+  }
+}
+
+export const endOf = (
+  kind: Kind,
+  end: End,
+  path: string,
+  orDefault: boolean,
+): { expiresAtMs: number | null; lifeMs: number | null } => {
+  if (end.expiresAt !== undefined && end.expiresInMs !== undefined)
+    throw new LapseError('invalid', { field: `${path}expires_in`, detail: 'Give expires_at or expires_in, not both.' })
+  const expiresAtMs = end.expiresAt?.getTime() ?? null
+  const lifeMs = end.expiresInMs ?? (orDefault && expiresAtMs === null ? kind.defaultLife : undefined) ?? null
+  const given = expiresAtMs ?? lifeMs
+  if (given === null)
+    throw new LapseError('invalid', {
+      field: `${path}expires_at`,
+      detail: `Say when it ends: expires_at, or expires_in.`,
+    })
+  // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
+  if (!Number.isFinite(given) || Math.abs(given) > 8e15)
+    throw new LapseError('invalid', { field: `${path}${endField({ expiresAtMs })}`, detail: 'That is not an instant.' })
+  // What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's.
+  const sane = (ms: number | null) => ms && Math.max(0, ms)
+  return { expiresAtMs: sane(expiresAtMs), lifeMs: sane(lifeMs) }
+}
+
+/** Which of the two was given. */
+export const endField = ({ expiresAtMs }: { expiresAtMs: number | null }): string =>
+  expiresAtMs === null ? 'expires_in' : 'expires_at'
+
+export const lifetimeError = (kind: Kind, refusal: LifetimeRefusal, field: string, issuedAt?: Date): LapseError => {
+  const { minLife, maxLife } = kind.terms
+  if (refusal === 'too-short')
+    return new LapseError('lifetime_too_short', {
+      field,
+      detail: `It must end at least ${minLife / 1000} seconds from now, by the database's clock.`,
+    })
+  const latest = issuedAt && ` That is ${new Date(issuedAt.getTime() + maxLife).toISOString()}.`
+  return new LapseError('lifetime_too_long', {
+    field,
+    detail: `It may end at most ${maxLife / 1000} seconds after it was issued, renewals included.${latest ?? ''}`,
+  })
+}

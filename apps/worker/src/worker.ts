@@ -60,7 +60,8 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   await net.start()
   const runners = [
-    run('timers', 500),
+    // All of them meet in one look: more would only be fetched before the first of them starts.
+    run('timers', 20),
     run('handler', 20),
     run('upkeep', 1),
     // Without a transport a mail would only use its attempts up.

@@ -1,5 +1,4 @@
-import type { Sql } from './database.ts'
-import type { PrismaClient } from './generated/prisma/client.ts'
+import type { Database, Sql } from './database.ts'
 import { HookError, runHooks } from './hooks.ts'
 import type { Kind } from './kind.ts'
 import type { Timer } from './lifecycle.ts'
@@ -31,10 +30,10 @@ export interface AdvanceOptions {
 
 /** Advances what is due, one batch for each group of kinds. Safe to call at any time, from anywhere, as often as one likes. */
 export const advanceDue = async (
-  prisma: PrismaClient,
+  database: Database,
   registry: Registry,
   cause: Cause,
-  { limit = 500, ids, kinds, within = prisma }: AdvanceOptions = {},
+  { limit = 500, ids, kinds, within = database }: AdvanceOptions = {},
 ): Promise<Advanced> => {
   const groups = registry.groups
     .map((group) => ({ ...group, kinds: group.kinds.filter((kind) => !kinds || kinds.includes(kind)) }))
@@ -42,7 +41,7 @@ export const advanceDue = async (
   const results = await Promise.all(
     groups.map(({ kinds: [first, ...rest], hooked }) =>
       hooked && first
-        ? advanceHooked(prisma, registry, first, { limit, ids }, cause)
+        ? advanceHooked(database, registry, first, { limit, ids }, cause)
         : advancePlain(within, registry, [first as Kind, ...rest], { limit, ids }, cause),
     ),
   )
@@ -67,32 +66,30 @@ const advancePlain = async (
 }
 
 const advanceHooked = async (
-  prisma: PrismaClient,
+  database: Database,
   registry: Registry,
   kind: Kind,
   batch: Batch,
   cause: Cause,
 ): Promise<Advanced> => {
   try {
-    const rows = await prisma.$transaction(
-      async (tx) => {
-        const moved = await advanceResources(tx, [kind], { ...batch, whole: true }, cause, registry)
-        await runHooks(tx, registry, kind, moved)
-        return moved
-      },
-      { maxWait: 5_000, timeout: 30_000 },
-    )
+    const rows = await database.transaction(async (tx) => {
+      const moved = await advanceResources(tx, [kind], { ...batch, whole: true }, cause, registry)
+      await runHooks(tx, registry, kind, moved)
+      return moved
+    })
     return { rows, more: rows.length >= batch.limit, refused: [] }
   } catch (error) {
     if (!(error instanceof HookError)) throw error
     // One bad row must not hold up its batch: the rows go one by one, and only those that fail alone are put off.
     const [only, ...others] = error.ids
     if (only && others.length === 0) {
-      await postpone(prisma, only, error.message.slice(0, 500), cause)
+      await postpone(database, only, error.message.slice(0, 500), cause)
       return { rows: [], more: true, refused: [{ id: only, error }] }
     }
     const single: Advanced[] = []
-    for (const id of error.ids) single.push(await advanceHooked(prisma, registry, kind, { limit: 1, ids: [id] }, cause))
+    for (const id of error.ids)
+      single.push(await advanceHooked(database, registry, kind, { limit: 1, ids: [id] }, cause))
     return { rows: single.flatMap((one) => one.rows), more: true, refused: single.flatMap((one) => one.refused) }
   }
 }

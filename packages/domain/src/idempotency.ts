@@ -1,6 +1,6 @@
-import type { Sql } from './database.ts'
+import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
-import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
+import type { Prisma } from './generated/prisma/client.ts'
 import { now, sql } from './store/live.ts'
 
 /** A request that may come again. `fingerprint` is a hash of what was asked for, `owner` of who asked. */
@@ -17,31 +17,28 @@ export interface Request {
  * @throws LapseError `idempotency_running` while the first one runs, `idempotency_mismatch` for another request.
  */
 export const once = <T extends object>(
-  prisma: PrismaClient,
+  database: Database,
   request: Request,
   act: (tx: Prisma.TransactionClient) => Promise<T>,
 ): Promise<{ answer: T; replayed: boolean }> =>
-  prisma.$transaction(
-    async (tx) => {
-      const { owner, key, fingerprint } = request
-      const [lock] = await tx.$queryRaw<{ mine: boolean }[]>(
-        sql`SELECT pg_try_advisory_xact_lock(hashtextextended(${`${owner}\n${key}`}, 0)) AS mine`,
-      )
-      if (!lock?.mine) throw new LapseError('idempotency_running', { detail: 'Ask again in a moment.' })
-      const [known] = await tx.$queryRaw<{ fingerprint: string; answer: T }[]>(
-        sql`SELECT fingerprint, answer FROM idempotency_key WHERE owner = ${owner} AND key = ${key}`,
-      )
-      if (known && known.fingerprint !== fingerprint)
-        throw new LapseError('idempotency_mismatch', { detail: 'Use a new key for a new request.' })
-      if (known) return { answer: known.answer, replayed: true }
-      const answer = await act(tx)
-      await tx.$executeRaw(sql`
+  database.transaction(async (tx) => {
+    const { owner, key, fingerprint } = request
+    const [lock] = await tx.$queryRaw<{ mine: boolean }[]>(
+      sql`SELECT pg_try_advisory_xact_lock(hashtextextended(${`${owner}\n${key}`}, 0)) AS mine`,
+    )
+    if (!lock?.mine) throw new LapseError('idempotency_running', { detail: 'Ask again in a moment.' })
+    const [known] = await tx.$queryRaw<{ fingerprint: string; answer: T }[]>(
+      sql`SELECT fingerprint, answer FROM idempotency_key WHERE owner = ${owner} AND key = ${key}`,
+    )
+    if (known && known.fingerprint !== fingerprint)
+      throw new LapseError('idempotency_mismatch', { detail: 'Use a new key for a new request.' })
+    if (known) return { answer: known.answer, replayed: true }
+    const answer = await act(tx)
+    await tx.$executeRaw(sql`
         INSERT INTO idempotency_key (owner, key, fingerprint, answer, created_at)
         VALUES (${owner}, ${key}, ${fingerprint}, ${JSON.stringify(answer)}::jsonb, ${now})`)
-      return { answer, replayed: false }
-    },
-    { maxWait: 5_000, timeout: 15_000 },
-  )
+    return { answer, replayed: false }
+  })
 
 /** What became known only after the commit. */
 export const amendAnswer = async (db: Sql, { owner, key }: Request, answer: object): Promise<void> => {

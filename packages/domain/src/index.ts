@@ -1,7 +1,7 @@
 export { type Advanced, nextTimer } from './advance.ts'
 export { type Backoff, backoff } from './backoff.ts'
 export type { Change } from './change.ts'
-export { type DatabaseReport, isUnavailable, schemaVersion } from './database.ts'
+export { isUnavailable } from './database.ts'
 export type {
   Attempt,
   AttemptOutcome,
@@ -18,6 +18,7 @@ export type { Prisma } from './generated/prisma/client.ts'
 export { HookError } from './hooks.ts'
 export type { Request } from './idempotency.ts'
 export type { By, End, IssueInput } from './input.ts'
+export { type DatabaseReport, schemaVersion } from './inspect.ts'
 export {
   type Channel,
   type Duration,

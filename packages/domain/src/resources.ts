@@ -1,9 +1,9 @@
 import { validate as isUuid } from 'uuid'
 import { advanceDue } from './advance.ts'
 import { type Change, changeOf, unchanged } from './change.ts'
-import type { Sql } from './database.ts'
+import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
-import type { Prisma, PrismaClient } from './generated/prisma/client.ts'
+import type { Prisma } from './generated/prisma/client.ts'
 import { runHooks } from './hooks.ts'
 import { type By, draftOf, type End, endField, endOf, type IssueInput, lifetimeError, manual } from './input.ts'
 import type { EventType, Kind, Resource } from './kind.ts'
@@ -49,26 +49,26 @@ export interface Page {
 
 /** The verbs on resources. `db` is the database, or a transaction that something else must commit with. */
 export class Resources {
-  readonly #prisma: PrismaClient
-  readonly #db: Sql
+  readonly #database: Database
+  readonly #tx: Prisma.TransactionClient | undefined
   readonly #registry: Registry
   readonly #onLapsed: (rows: readonly AdvancedRow[]) => void
 
   constructor(
-    prisma: PrismaClient,
+    database: Database,
     registry: Registry,
     onLapsed: (rows: readonly AdvancedRow[]) => void,
     tx?: Prisma.TransactionClient,
   ) {
-    this.#prisma = prisma
+    this.#database = database
     this.#registry = registry
     this.#onLapsed = onLapsed
-    this.#db = tx ?? prisma
+    this.#tx = tx
   }
 
   /** The same verbs inside a transaction. */
   within(tx: Prisma.TransactionClient): Resources {
-    return new Resources(this.#prisma, this.#registry, this.#onLapsed, tx)
+    return new Resources(this.#database, this.#registry, this.#onLapsed, tx)
   }
 
   /** @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken` */
@@ -253,17 +253,20 @@ export class Resources {
     return row.moved ? changeOf(row, this.#registry) : unchanged(row, this.#registry)
   }
 
+  get #db(): Sql {
+    return this.#tx ?? this.#database
+  }
+
   #atomically<T>(act: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
-    if (this.#db !== this.#prisma) return act(this.#db as Prisma.TransactionClient)
-    return this.#prisma.$transaction(act, { maxWait: 5_000, timeout: 15_000 })
+    return this.#tx ? act(this.#tx) : this.#database.transaction(act)
   }
 
   /** Answers whether there was anything to do. */
   async #lapse(kind: Kind, id: string): Promise<boolean> {
-    const only = { kinds: [kind], ids: [id], limit: 1, within: this.#db }
-    const { rows } = await advanceDue(this.#prisma, this.#registry, { trigger: 'lazy' }, only)
+    const only = { kinds: [kind], ids: [id], limit: 1, within: this.#tx }
+    const { rows } = await advanceDue(this.#database, this.#registry, { trigger: 'lazy' }, only)
     // Inside a transaction nobody may act on it yet: what it owes is found by the sweep.
-    if (rows.length > 0 && this.#db === this.#prisma) this.#onLapsed(rows)
+    if (rows.length > 0 && !this.#tx) this.#onLapsed(rows)
     return rows.length > 0
   }
 

@@ -14,7 +14,7 @@ import { frozenClock } from './frozen-clock.ts'
 import { type Chapter, lifeIn, resolve, someEnd, someStory, someTerms, unborn, verbs } from './lives.ts'
 import { tally } from './support.ts'
 
-const { prisma, setClock } = await frozenClock()
+const { database, setClock } = await frozenClock()
 const cause = { trigger: 'manual' } as const
 
 /** The handler makes the ledger say which reminder it was. */
@@ -34,7 +34,7 @@ const draftOf = (kind: Kind, until: number, now: number, byLength: boolean): Dra
 }
 
 const insert = async (kind: Kind, until: number, now: number, byLength: boolean) => {
-  const [row] = await insertResources(prisma, [draftOf(kind, until, now, byLength)], cause, new Registry([kind]))
+  const [row] = await insertResources(database, [draftOf(kind, until, now, byLength)], cause, new Registry([kind]))
   return row
 }
 
@@ -56,7 +56,7 @@ const lifeOf = (row: ResourceRow): Life => ({
 const act = async (kind: Kind, id: string, { verb, until, now, onlyLater }: Chapter) => {
   const registry = new Registry([kind])
   if (verb === 'advance') {
-    const [row] = await advanceResources(prisma, [kind], { limit: 10, ids: [id], whole: true }, cause, registry)
+    const [row] = await advanceResources(database, [kind], { limit: 10, ids: [id], whole: true }, cause, registry)
     return row && { life: lifeOf(row), event: row.type, latenessMs: row.latenessMs }
   }
   const length = until % 2 ? { expiresAtMs: null, lifeMs: until - now } : { expiresAtMs: until, lifeMs: null }
@@ -64,8 +64,8 @@ const act = async (kind: Kind, id: string, { verb, until, now, onlyLater }: Chap
   const run = { consume: consumeResource, revoke: revokeResource, expire: expireResource }
   const [row] =
     verb === 'renew'
-      ? await renewResource(prisma, kind, id, end, cause, registry)
-      : await run[verb as keyof typeof run](prisma, kind, id, cause, registry)
+      ? await renewResource(database, kind, id, end, cause, registry)
+      : await run[verb as keyof typeof run](database, kind, id, cause, registry)
   expect(row?.at.getTime()).toBe(now)
   return row?.moved ? lifeOf(row) : row?.refusal
 }
@@ -91,12 +91,14 @@ it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { 
         await setClock(now)
         const { offset: _, ...expected } = answer && typeof answer === 'object' && 'life' in answer ? answer : {}
         expect(await act(kind, id, chapter)).toEqual(verb === 'advance' && answer ? expected : answer)
-        const row = await readResource(prisma, 'life', id)
+        const row = await readResource(database, 'life', id)
         expect(row && lifeOf(row)).toEqual(after)
         expect({ live: row?.live, seen: row?.seen }).toEqual({ live: isLive(after, now), seen: seenStatus(after, now) })
         tried.push(verb, ...(lifeIn(answer) ? [`${verb} done`] : [`${verb} refused`]))
       }
-      const owed = await prisma.delivery.findMany({ where: { resourceId: id }, orderBy: { createdAt: 'asc' } })
+      const owed = await database.transaction((tx) =>
+        tx.delivery.findMany({ where: { resourceId: id }, orderBy: { createdAt: 'asc' } }),
+      )
       expect(owed.map((one) => `v${one.version} ${one.event}`)).toEqual(remindersIn(chapters))
     }),
     { numRuns: 500 },
@@ -123,13 +125,13 @@ it('one refused draft keeps the whole statement from writing anything', async ()
   await setClock(now)
   const kind = kindOf({ minLife: 10, maxLife: 20, grace: 0, reminders: [], retention: 0, maxUses: 1 })
   const drafts = [15, 9, 21].map((length) => draftOf(kind, now + length, now, true))
-  const rows = await insertResources(prisma, drafts, cause, new Registry([kind]))
+  const rows = await insertResources(database, drafts, cause, new Registry([kind]))
   expect(rows.map(({ id, refusal }) => [id, refusal])).toEqual([
     [null, null],
     [null, 'too-short'],
     [null, 'too-long'],
   ])
-  for (const { id } of drafts) expect(await readResource(prisma, 'life', id)).toBeUndefined()
+  for (const { id } of drafts) expect(await readResource(database, 'life', id)).toBeUndefined()
 })
 
 it('C3: at exactly T all reads and all layers agree that it has ended; a millisecond before, none does', async () => {
@@ -140,9 +142,9 @@ it('C3: at exactly T all reads and all layers agree that it has ended; a millise
   const registry = new Registry([kind])
   const filter = { kind: 'life', live: true }
   const layers = async () => {
-    const row = await readResource(prisma, 'life', id)
-    const listed = await listResources(prisma, filter, { limit: 1_000 })
-    const counted = await countResources(prisma, { ...filter, status: 'active' })
+    const row = await readResource(database, 'life', id)
+    const listed = await listResources(database, filter, { limit: 1_000 })
+    const counted = await countResources(database, { ...filter, status: 'active' })
     return [
       row?.live,
       row?.seen === 'active',
@@ -153,12 +155,14 @@ it('C3: at exactly T all reads and all layers agree that it has ended; a millise
   for (const early of [999, 1]) {
     await setClock(now + 1_000 - early)
     expect(await layers()).toEqual([true, true, true, true])
-    expect(await advanceResources(prisma, [kind], { limit: 10, ids: [id], whole: false }, cause, registry)).toEqual([])
+    expect(await advanceResources(database, [kind], { limit: 10, ids: [id], whole: false }, cause, registry)).toEqual(
+      [],
+    )
   }
   await setClock(now + 1_000)
   expect((await layers()).slice(0, 3)).toEqual([false, false, false])
   for (const verb of [consumeResource, revokeResource, expireResource])
-    expect(await verb(prisma, kind, id, cause, registry)).toMatchObject([{ moved: false, refusal: 'ended' }])
-  const moved = await advanceResources(prisma, [kind], { limit: 10, ids: [id], whole: false }, cause, registry)
+    expect(await verb(database, kind, id, cause, registry)).toMatchObject([{ moved: false, refusal: 'ended' }])
+  const moved = await advanceResources(database, [kind], { limit: 10, ids: [id], whole: false }, cause, registry)
   expect(moved).toMatchObject([{ type: 'expired', latenessMs: 0 }])
 })

@@ -1,8 +1,9 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, describe, expect, it } from 'vitest'
-import { inspectDatabase, openDatabase } from '../src/database.ts'
+import { openDatabase } from '../src/database.ts'
 import { PrismaClient } from '../src/generated/prisma/client.ts'
 import { createDomain } from '../src/index.ts'
+import { inspectDatabase } from '../src/inspect.ts'
 import { plain } from './kinds.ts'
 import { day, second, testDomain } from './support.ts'
 
@@ -55,7 +56,7 @@ describe('the boot check', () => {
     expect(await domain.inspect()).toMatchObject({ problems: [], warnings: [] })
     const owner = openDatabase({ url: ownerUrl })
     afterAll(owner.close)
-    expect(await inspectDatabase(owner.prisma)).toMatchObject({
+    expect(await inspectDatabase(owner)).toMatchObject({
       problems: [],
       warnings: [expect.stringContaining('owns the audit table')],
     })
@@ -67,7 +68,7 @@ describe('the boot check', () => {
     address.searchParams.set('options', '-c search_path=empty')
     const bare = openDatabase({ url: address.href })
     afterAll(bare.close)
-    const { problems } = await inspectDatabase(bare.prisma)
+    const { problems } = await inspectDatabase(bare)
     expect(problems).toEqual([expect.stringMatching(/lacks the migration .*npm run migrate deploy/)])
   })
 

@@ -20,13 +20,13 @@ export const frozenClock = async () => {
     GRANT SELECT ON frozen.instant TO PUBLIC`)
   const address = new URL(url)
   address.searchParams.set('options', '-c search_path=frozen,public,pg_catalog')
-  const { prisma, close } = openDatabase({ url: address.href, connections: 2 })
+  const database = openDatabase({ url: address.href, connections: 2 })
   afterAll(async () => {
-    await close()
+    await database.close()
     await owner.end()
   })
   return {
-    prisma,
+    database,
     /** Sets the clock within the millisecond `ms`, so that the cut to whole milliseconds is tried as well. */
     setClock: (ms: number) =>
       owner.query(`UPDATE frozen.instant SET at = to_timestamp($1::float8 / 1000) + interval '1 microsecond' * $2`, [

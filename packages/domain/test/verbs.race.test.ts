@@ -95,7 +95,7 @@ describe('a reference', () => {
   })
 
   it('wanted by bulks in opposite order: they wait for each other, and never in a circle', async () => {
-    const { prisma, close } = openDatabase({ url })
+    const database = openDatabase({ url })
     const draft = (reference: string): Draft => ({
       ...{
         id: randomUUID(),
@@ -113,10 +113,10 @@ describe('a reference', () => {
       const references = Array.from({ length: 1_000 }, (_, i) => `opposite-${round}-${i}`)
       const bulks = [references, references.toReversed(), references, references.toReversed()]
       await Promise.all(
-        bulks.map((bulk) => insertResources(prisma, bulk.map(draft), { trigger: 'manual' }, new Registry([plain]))),
+        bulks.map((bulk) => insertResources(database, bulk.map(draft), { trigger: 'manual' }, new Registry([plain]))),
       )
     }
-    await close()
+    await database.close()
   })
 })
 

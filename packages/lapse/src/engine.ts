@@ -33,10 +33,7 @@ export class Engine {
     this.#timers = timers
     this.#after = after
     this.#options = options
-    this.waker = new Waker(domain, async () => {
-      const { rows, more } = await this.#advance('job')
-      return { ids: rows.map((row) => row.id), more }
-    })
+    this.waker = new Waker(domain, () => this.#advance('job'))
   }
 
   /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */

@@ -1,5 +1,5 @@
 import type { Sql } from '../database.ts'
-import type { Payload } from '../kind.ts'
+import type { Kind, Payload } from '../kind.ts'
 import type { Registry } from '../registry.ts'
 import { columns, nextReminder, now, type ResourceRow, sql } from './live.ts'
 import { type Cause, type Recorded, record } from './record.ts'
@@ -65,8 +65,11 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
       NULL::bigint AS lateness_ms, jsonb_build_object('after', jsonb_build_object('expires_at', i.expires_at,
         'reference', i.reference, 'scope', i.scope, 'subject', i.subject)) AS data
     FROM inserted i
-  ), ${record(cause, registry)}
+  ), ${record(cause, registry, kindsOf(drafts, registry), ['issued'])}
   SELECT j.refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs",
     m.at AS "eventAt", o.deliveries AS owed
   FROM judged j LEFT JOIN moved m ON m.id = j.id LEFT JOIN owed o ON o.resource_id = m.id
   ORDER BY j.ordinality`)
+
+const kindsOf = (drafts: readonly Draft[], registry: Registry): Kind[] =>
+  [...new Set(drafts.map((draft) => draft.kind))].map((name) => registry.get(name))

@@ -17,8 +17,7 @@ export const readResource = async (db: Sql, kind: string | undefined, selector: 
   const rows = await db.$queryRaw<(ResourceRow & { live: boolean })[]>(sql`
     SELECT ${columns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live
     FROM resource r, (SELECT ${now} AS at) c
-    WHERE ${matches(kind, selector)}
-    ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`)
+    WHERE ${matches(kind, selector)} ${typeof selector === 'string' ? empty : sql`ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`}`)
   return rows[0]
 }
 

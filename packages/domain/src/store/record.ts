@@ -1,5 +1,5 @@
 import type { Trigger } from '../events.ts'
-import type { Channel, EventType } from '../kind.ts'
+import type { Channel, EventType, Kind } from '../kind.ts'
 import type { Registry } from '../registry.ts'
 import { type Fragment, sql } from './live.ts'
 
@@ -27,30 +27,44 @@ export interface Recorded {
 
 /**
  * The tail of every statement that changes a resource: from its CTE `moved` it writes the event and the deliveries the
- * kind asks for, so that all three commit or none.
+ * kinds ask for, so that all three commit or none.
  *
- * `moved` has the row's `id, kind, version, status, contact` and `type, occasion, was, at, lateness_ms, data`. Adds the
- * CTEs `logged` and `owed` (resource_id, deliveries).
+ * `moved` has the row's `id, kind, version, status, contact` and `type, occasion, was, at, lateness_ms, data`. The last
+ * CTE is `owed` (resource_id, deliveries). Kinds that ask for nothing pay nothing.
  */
-export const record = (cause: Cause, registry: Registry): Fragment => sql`
+export const record = (
+  cause: Cause,
+  registry: Registry,
+  kinds: readonly Kind[],
+  types: readonly EventType[],
+): Fragment => {
+  const names = new Set(kinds.map((kind) => kind.name))
+  const effects = registry.effects.filter((effect) => names.has(effect.kind) && types.includes(effect.event))
+  return sql`
   logged AS (
     INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, lateness_ms, actor, reason, data)
     SELECT id, kind, type, version, at, was, status, ${cause.trigger}::lapse_trigger, lateness_ms,
       ${cause.actor ?? null}::text, ${cause.reason ?? null}::text, data
     FROM moved
     RETURNING id, resource_id
-  ), delivered AS (
+  ), ${effects.length === 0 ? nothingOwed : deliveriesFor(effects)}`
+}
+
+const nothingOwed = sql`owed AS (SELECT NULL::uuid AS resource_id, NULL::jsonb AS deliveries WHERE false)`
+
+const deliveriesFor = (effects: Registry['effects']): Fragment => sql`
+  delivered AS (
     INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
     SELECT m.id, m.kind, m.version, m.occasion, l.id, e.channel::lapse_channel, coalesce(e.target, m.contact), m.at, m.at
     FROM moved m
     JOIN logged l ON l.resource_id = m.id
-    JOIN unnest(${registry.effects.map((e) => e.kind)}::text[], ${registry.effects.map((e) => e.event)}::text[],
-        ${registry.effects.map((e) => e.channel)}::text[], ${registry.effects.map((e) => e.target)}::text[])
+    JOIN unnest(${effects.map((e) => e.kind)}::text[], ${effects.map((e) => e.event)}::text[],
+        ${effects.map((e) => e.channel)}::text[], ${effects.map((e) => e.target)}::text[])
       AS e(kind, event, channel, target) ON e.kind = m.kind AND e.event = m.type
     WHERE coalesce(e.target, m.contact) IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING id, resource_id, channel
-  ), owed AS (
+  ), owed AS MATERIALIZED (
     SELECT resource_id, jsonb_agg(jsonb_build_object('id', id, 'channel', channel)) AS deliveries
     FROM delivered GROUP BY resource_id
   )`

@@ -1,5 +1,5 @@
 import type { Sql } from '../database.ts'
-import type { Kind } from '../kind.ts'
+import type { EventType, Kind } from '../kind.ts'
 import type { Refusal } from '../lifecycle.ts'
 import type { Registry } from '../registry.ts'
 import {
@@ -25,6 +25,8 @@ interface Verb {
   /** More reasons to refuse, as WHEN … THEN. */
   readonly unless?: Fragment
   readonly type: Fragment
+  /** What `type` may be. */
+  readonly types: readonly EventType[]
   readonly occasion?: Fragment
   readonly before: Fragment
   readonly after: Fragment
@@ -37,10 +39,10 @@ interface Verb {
  * The row is locked first and the clock read after that, for a guard alone can wait on somebody's lock and then pass by
  * a clock that was read before.
  */
-const transition = (db: Sql, kind: string, id: string, verb: Verb, cause: Cause, registry: Registry) =>
+const transition = (db: Sql, kind: Kind, id: string, verb: Verb, cause: Cause, registry: Registry) =>
   db.$queryRaw<TransitionRow[]>(sql`
   WITH locked AS MATERIALIZED (
-    SELECT * FROM resource WHERE id = ${id}::uuid AND kind = ${kind} FOR UPDATE
+    SELECT * FROM resource WHERE id = ${id}::uuid AND kind = ${kind.name} FOR UPDATE
   ), looked AS MATERIALIZED (
     SELECT *, ${now} AS at FROM locked
   ), judged AS MATERIALIZED (
@@ -52,7 +54,7 @@ const transition = (db: Sql, kind: string, id: string, verb: Verb, cause: Cause,
     WHERE r.id = l.id AND l.refusal IS NULL AND ${isLive(sql`r`, sql`l.at`)}
     RETURNING r.*, l.at, l.status AS was, ${verb.type} AS type, coalesce(${verb.occasion ?? sql`NULL`}, ${verb.type}) AS occasion,
       NULL::bigint AS lateness_ms, jsonb_build_object('before', ${verb.before}, 'after', ${verb.after}) AS data
-  ), ${record(cause, registry)}
+  ), ${record(cause, registry, [kind], verb.types)}
   SELECT true AS moved, NULL AS refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from",
     m.lateness_ms::float8 AS "latenessMs", m.at AS "eventAt", o.deliveries AS owed
   FROM moved m LEFT JOIN owed o ON o.resource_id = m.id
@@ -78,7 +80,7 @@ export const renewResource = (
   const reminder = nextReminder(expiresAt, list, sql`l.at`)
   return transition(
     db,
-    kind.name,
+    kind,
     id,
     {
       unless: sql`WHEN ${expiresAt} < l.at + ${milliseconds(minLife)} THEN 'too-short'
@@ -89,6 +91,7 @@ export const renewResource = (
         due_at = coalesce(${reminder}, ${expiresAt}),
         next_step = (CASE WHEN ${reminder} IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step`,
       type: sql`'renewed'`,
+      types: ['renewed'],
       before: sql`jsonb_build_object('expires_at', l.expires_at, 'version', l.version)`,
       after: sql`jsonb_build_object('expires_at', r.expires_at, 'version', r.version)`,
     },
@@ -100,11 +103,12 @@ export const renewResource = (
 export const revokeResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) =>
   transition(
     db,
-    kind.name,
+    kind,
     id,
     {
       set: ended(sql`'revoked'`, kind),
       type: sql`'revoked'`,
+      types: ['revoked'],
       before: sql`jsonb_build_object('status', l.status)`,
       after: sql`jsonb_build_object('status', r.status)`,
     },
@@ -115,11 +119,12 @@ export const revokeResource = (db: Sql, kind: Kind, id: string, cause: Cause, re
 export const expireResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) =>
   transition(
     db,
-    kind.name,
+    kind,
     id,
     {
       set: sql`${ended(sql`'expired'`, kind)}, expires_at = least(r.expires_at, l.at), ends_at = l.at`,
       type: sql`'expired'`,
+      types: ['expired'],
       before: sql`jsonb_build_object('status', l.status, 'expires_at', l.expires_at)`,
       after: sql`jsonb_build_object('status', r.status, 'expires_at', r.expires_at)`,
     },
@@ -131,7 +136,7 @@ export const consumeResource = (db: Sql, kind: Kind, id: string, cause: Cause, r
   const last = sql`(l.max_uses IS NOT NULL AND l.uses + 1 >= l.max_uses)`
   return transition(
     db,
-    kind.name,
+    kind,
     id,
     {
       set: sql`uses = r.uses + 1,
@@ -140,6 +145,7 @@ export const consumeResource = (db: Sql, kind: Kind, id: string, cause: Cause, r
         next_step = CASE WHEN ${last} THEN 'purge' ELSE r.next_step END,
         due_at = CASE WHEN ${last} THEN l.at + ${milliseconds(kind.terms.retention)} ELSE r.due_at END`,
       type: sql`(CASE WHEN ${last} THEN 'consumed' ELSE 'used' END)`,
+      types: ['used', 'consumed'],
       occasion: sql`(CASE WHEN NOT ${last} THEN 'used:' || (l.uses + 1) END)`,
       before: sql`jsonb_build_object('status', l.status, 'uses', l.uses)`,
       after: sql`jsonb_build_object('status', r.status, 'uses', r.uses)`,

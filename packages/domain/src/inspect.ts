@@ -1,0 +1,60 @@
+import type { Sql } from './database.ts'
+import { Prisma } from './generated/prisma/client.ts'
+
+/** The newest migration this code needs. */
+export const schemaVersion = '20261121080000_init'
+
+const oldestPostgres = 150_000
+
+export interface DatabaseReport {
+  /** Reasons not to start, each saying what to do. */
+  readonly problems: string[]
+  readonly warnings: string[]
+  /** This process's clock minus the database's, in milliseconds. */
+  readonly clockSkewMs: number
+}
+
+/** Looks at the database before anything relies on it. Throws what the driver throws when it cannot be reached. */
+export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
+  const problems: string[] = []
+  const warnings: string[] = []
+  const epoch = new Date(Date.UTC(2024, 5, 1, 12))
+  const [facts] = await db.$queryRaw<
+    { zone: string; version: number; sameInstant: boolean; migrated: boolean; owner: boolean }[]
+  >(Prisma.sql`
+    SELECT current_setting('TimeZone') AS zone,
+      current_setting('server_version_num')::int AS version,
+      extract(epoch FROM ${epoch}::timestamptz) = ${epoch.getTime() / 1000}::float8 AS "sameInstant",
+      to_regclass('_prisma_migrations') IS NOT NULL AND to_regclass('resource') IS NOT NULL AS migrated,
+      coalesce((SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables
+        WHERE tablename = 'event' AND schemaname = current_schema()), false) AS owner`)
+  if (!facts) throw new Error('PostgreSQL did not answer the boot check.')
+  if (facts.zone !== 'UTC' || !facts.sameInstant)
+    problems.push(
+      `PostgreSQL sessions run in the time zone ${facts.zone}, which would corrupt instants. Let the connection set TimeZone=UTC: a pooler in between must pass the startup option "-c timezone=UTC" on.`,
+    )
+  if (facts.version < oldestPostgres)
+    problems.push(`PostgreSQL ${Math.floor(facts.version / 10_000)} is too old. Use version 15 or newer.`)
+  if (!facts.migrated || !(await isMigrated(db)))
+    problems.push(`The database lacks the migration ${schemaVersion}. Run "npm run migrate deploy" first.`)
+  if (facts.owner)
+    warnings.push(
+      'This database role owns the audit table and could drop its protection. Connect as a role of its own: see docs/deploy.md.',
+    )
+  return { problems, warnings, clockSkewMs: await clockSkew(db) }
+}
+
+const isMigrated = async (db: Sql): Promise<boolean> => {
+  const rows = await db.$queryRaw<unknown[]>(Prisma.sql`
+    SELECT 1 FROM _prisma_migrations WHERE migration_name = ${schemaVersion} AND finished_at IS NOT NULL`)
+  return rows.length > 0
+}
+
+/** This process's clock minus the database's in milliseconds, to within half a round trip. */
+export const clockSkew = async (db: Sql): Promise<number> => {
+  const before = Date.now()
+  const [row] = await db.$queryRaw<{ now: number }[]>(
+    Prisma.sql`SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now`,
+  )
+  return Math.round((before + Date.now()) / 2 - (row?.now ?? before))
+}

@@ -16,7 +16,8 @@ const owing = async (passed: number) => {
   const { resource, owed } = await resources.issue({ kind: 'membership', payload: { email: 'a@example.com' } })
   await age(resource.id, passed)
   const { rows } = await domain.advance({ trigger: 'sweep' })
-  const delivery = (rows[0]?.owed ?? owed)[0]?.id ?? ''
+  const moved = rows.find((row) => row.id === resource.id)
+  const delivery = (moved?.owed ?? owed)[0]?.id ?? ''
   return { id: resource.id, delivery }
 }
 const passed = { issued: 0, reminded: 13 * day, grace: 14 * day, expired: 15 * day }

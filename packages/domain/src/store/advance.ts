@@ -38,7 +38,7 @@ export const advanceResources = <Whole extends boolean>(
   db.$queryRaw<(AdvancedRow & (Whole extends true ? ResourceRow : unknown))[]>(sql`
   WITH clock AS MATERIALIZED (SELECT ${now} AS at),
   due AS MATERIALIZED (
-    SELECT * FROM resource
+    SELECT *, ctid AS place FROM resource
     WHERE due_at <= (SELECT at FROM clock) AND next_step <> 'purge'
       AND kind = ANY (${kinds.map((kind) => kind.name)}::text[]) ${options.ids ? sql`AND ${among(options.ids)}` : empty}
     ORDER BY due_at LIMIT ${literal(options.limit)}
@@ -61,7 +61,7 @@ export const advanceResources = <Whole extends boolean>(
         ELSE coalesce(j.reminder, j.expires_at) END,
       failures = 0, changed_at = j.at
     FROM judged j
-    WHERE r.id = j.id AND r.version = j.version AND r.due_at <= j.at AND r.status IN ('active', 'grace')
+    WHERE r.ctid = j.place AND r.due_at <= j.at
     RETURNING r.*, j.at, j.status AS was, j.type,
       CASE j.type WHEN 'reminded' THEN 'reminded:' || j.offset_s ELSE j.type END AS occasion,
       (extract(epoch FROM j.at - CASE j.type WHEN 'expired' THEN j.ends_at WHEN 'grace' THEN j.expires_at ELSE j.due_at END)

@@ -1,0 +1,39 @@
+import type { AddressInfo } from 'node:net'
+import { createLapse, type Lapse, type LapseConfig } from 'lapse'
+import type { Logger } from 'pino'
+import { buildApp } from './app.ts'
+import type { Env } from './env.ts'
+import { createMetrics } from './metrics.ts'
+
+/** Puts the API together and starts it. It needs PostgreSQL; Redis may be away. */
+export const startApi = async (env: Env, config: LapseConfig, log: Logger) => {
+  const metrics = createMetrics()
+  const lapse: Lapse = createLapse({
+    databaseUrl: env.DATABASE_URL,
+    redisUrl: env.REDIS_URL,
+    prefix: env.LAPSE_PREFIX,
+    kinds: config.kinds ?? [],
+    horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
+    onError: (error) => log.warn({ err: error }, 'timers are pending'),
+    onLapsed: metrics.lapsed,
+  })
+  try {
+    for (const warning of await lapse.inspect()) log.warn(warning)
+    if (env.LAPSE_BOARD_PASSWORD && env.LAPSE_BOARD_PASSWORD.length < 12)
+      log.warn('LAPSE_BOARD_PASSWORD is shorter than 12 characters, and nothing stops a machine from guessing it.')
+    const app = await buildApp({ lapse, env, metrics, log })
+    await app.listen({ host: env.HOST, port: env.PORT })
+    const { port } = app.server.address() as AddressInfo
+    return {
+      url: `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`,
+      /** Takes no new connection, finishes what it has begun, and lets go of the services. */
+      close: async () => {
+        await app.close()
+        await lapse.close()
+      },
+    }
+  } catch (error) {
+    await lapse.close()
+    throw error
+  }
+}

@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto'
+import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify'
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Lapse } from 'lapse'
+import type { Logger } from 'pino'
+import { registerBoard } from './board.ts'
+import { registerDocs } from './docs.ts'
+import type { Env } from './env.ts'
+import { requireToken } from './http/auth.ts'
+import { answerWithin } from './http/deadline.ts'
+import { sendNotFound, sendProblem } from './http/errors.ts'
+import { createOnce } from './http/idempotency.ts'
+import { validatorCompiler } from './http/input.ts'
+import { acceptJsonOnly } from './http/json.ts'
+import { refuseOtherMethods } from './http/methods.ts'
+import type { Metrics } from './metrics.ts'
+import { deliveryRoutes } from './routes/deliveries.ts'
+import { eventRoutes } from './routes/events.ts'
+import { healthRoutes } from './routes/health.ts'
+import { resourceRoutes } from './routes/resources.ts'
+import type { App } from './routes/route.ts'
+import { trialRoutes } from './routes/trials.ts'
+import { verbRoutes } from './routes/verbs.ts'
+
+/** No caller waits longer than this, whatever PostgreSQL does. */
+const answerMs = 6_000
+
+/** Nothing that comes from here is shown inside another page, guessed at, or kept. */
+const guarded = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+export interface AppOptions {
+  lapse: Lapse
+  env: Env
+  metrics: Metrics
+  log: Logger
+}
+
+/** The HTTP application, not yet listening. */
+export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    // One line for each request, without its query, which may hold an address: see below.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    bodyLimit: 1024 * 1024,
+    requestTimeout: 30_000,
+    // While it closes, what still arrives on an open connection is answered like everything else.
+    return503OnClosing: false,
+    trustProxy: (_, hop) => hop < env.LAPSE_TRUSTED_PROXIES,
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply as unknown as FastifyReply),
+  }).withTypeProvider<ZodTypeProvider>()
+
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.setErrorHandler(sendProblem)
+  app.setNotFoundHandler(sendNotFound)
+  acceptJsonOnly(app)
+  answerWithin(app, answerMs)
+
+  app.addHook('onRequest', async (_, reply) => void reply.headers(guarded))
+  app.addHook('onResponse', async ({ log: own, method, routeOptions, url, ip }, { statusCode, elapsedTime }) => {
+    metrics.answered(method, routeOptions.url ?? '(none)', statusCode, elapsedTime / 1_000)
+    const path = url.split('?', 1)[0]
+    own.info({ method, path, status: statusCode, ms: Math.round(elapsedTime), ip }, 'answered')
+  })
+
+  closeConnectionsAtEnd(app)
+
+  await registerDocs(app)
+  await app.register(async (scope: App) => {
+    const refuse = refuseOtherMethods(scope)
+    healthRoutes(scope, lapse, metrics)
+    refuse()
+  })
+  await app.register(async (scope: App) => {
+    scope.addHook('onRequest', requireToken(env.rootTokenHash))
+    const refuse = refuseOtherMethods(scope)
+    const context = { lapse, once: createOnce(lapse, env.rootTokenHash) }
+    resourceRoutes(scope, context)
+    verbRoutes(scope, context)
+    trialRoutes(scope, context)
+    eventRoutes(scope, context)
+    deliveryRoutes(scope, context)
+    refuse()
+  })
+  // What is not there is nobody's business without a token either.
+  await app.register(
+    async (scope) => {
+      scope.addHook('onRequest', requireToken(env.rootTokenHash))
+      scope.setNotFoundHandler(sendNotFound)
+    },
+    { prefix: '/v1' },
+  )
+  await registerBoard(app, lapse.queues, env)
+  return app
+}
+
+/** An answer that goes out while the application closes is the last one on its connection, which would be waited for else. */
+const closeConnectionsAtEnd = (app: App): void => {
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
+  app.addHook('onSend', async (_, reply) => {
+    if (closing) reply.header('connection', 'close')
+  })
+}

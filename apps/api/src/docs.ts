@@ -1,0 +1,52 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { type Described, finished } from './http/described.ts'
+import type { App } from './routes/route.ts'
+
+const description = `Everything that has a lifetime really ends.
+
+Errors are problems (RFC 9457) with a stable \`code\`. Instants go in as RFC 3339 with an offset, or as whole seconds in
+\`expires_in\`, and come out in UTC with milliseconds. The database's clock decides.`
+
+const tags = [
+  { name: 'resources', description: 'Any kind, and the verbs on one.' },
+  { name: 'trials', description: 'Trials in their own words.' },
+  { name: 'events', description: 'The audit.' },
+  { name: 'deliveries', description: 'The ledger of side effects.' },
+  { name: 'operation', description: 'For those who run it; no token is needed.' },
+]
+
+/** Swagger UI sets styles on elements; everything else comes from here. */
+const contentSecurityPolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** The description at /openapi.json, and a page for it at /docs. Has to come before the routes it describes. */
+export const registerDocs = async (app: App): Promise<void> => {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Lapse', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
+      tags,
+      components: {
+        securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'The root API token.' } },
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: (document) => finished(jsonSchemaTransformObject(document) as Described),
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: contentSecurityPolicy,
+    theme: { title: 'Lapse API' },
+    uiConfig: {
+      // Without the bar that loads other descriptions.
+      layout: 'BaseLayout',
+      docExpansion: 'list',
+      defaultModelsExpandDepth: 0,
+      tryItOutEnabled: true,
+      displayRequestDuration: true,
+    },
+  })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Kind, Lapse, TimerState, Verbs } from 'lapse'
+import { z } from 'zod'
+
+/** The header of every POST that changes a resource. */
+export const idempotent = z.looseObject({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'Use 1 to 255 visible ASCII characters.')
+    .optional()
+    .describe(
+      'The same request with the same key is done once, and answered again alike for a day, with `Idempotent-Replayed: true`.',
+    ),
+})
+
+/**
+ * Acts once for each key, when one is given. A refusal is not kept: what was refused may be asked again.
+ *
+ * `owner` tells one caller's keys from another's.
+ */
+export const createOnce =
+  (lapse: Lapse, owner: string) =>
+  async <T extends object>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    act: (verbs: Verbs<Kind>) => Promise<T>,
+  ): Promise<T> => {
+    const { 'idempotency-key': key } = request.headers
+    if (typeof key !== 'string') return act(lapse)
+    const { answer, replayed } = await lapse.once({ owner, key, fingerprint: fingerprintOf(request) }, act, withTimer)
+    if (replayed) reply.header('idempotent-replayed', 'true')
+    return answer
+  }
+
+export type Once = ReturnType<typeof createOnce>
+
+const fingerprintOf = ({ method, routeOptions, params, body }: FastifyRequest): string =>
+  createHash('sha256')
+    .update(canonical([method, routeOptions.url, params, body ?? null]))
+    .digest('hex')
+
+/** The same text for the same data, whatever the order of the keys. */
+const canonical = (data: unknown): string =>
+  JSON.stringify(data, (_, value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  )
+
+/** Timers are armed after the commit, and the answer was written before it. */
+const withTimer = <T extends object>(answer: T, timer: TimerState): T => {
+  if ('timer' in answer) return { ...answer, timer }
+  if ('items' in answer && Array.isArray(answer.items))
+    return { ...answer, items: answer.items.map((item: object) => ({ ...item, timer })) }
+  return answer
+}

@@ -1,0 +1,35 @@
+import type { LapseOptions } from 'lapse'
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+
+type Lapsed = Parameters<NonNullable<LapseOptions['onLapsed']>>[0]
+
+/** What this process has seen. */
+export const createMetrics = () => {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const duration = new Histogram({
+    name: 'lapse_http_request_duration_seconds',
+    help: 'From the request to its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const transitions = new Counter({
+    name: 'lapse_transitions_total',
+    help: 'Steps taken, by what happened and by the layer that did it.',
+    labelNames: ['kind', 'type', 'trigger'],
+    registers,
+  })
+  return {
+    registry,
+    /** `route` is the pattern, so that no id becomes a label. */
+    answered: (method: string, route: string, status: number, seconds: number) =>
+      duration.observe({ method, route, status }, seconds),
+    lapsed: (rows: Lapsed) => {
+      for (const { kind, type } of rows) transitions.inc({ kind, type, trigger: 'lazy' })
+    },
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

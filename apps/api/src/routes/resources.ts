@@ -1,0 +1,132 @@
+import { LapseError } from 'lapse'
+import { z } from 'zod'
+import { example } from '../http/described.ts'
+import { idempotent } from '../http/idempotency.ts'
+import { grace, lifetime, lifetimeOf, payload, text } from '../http/input.ts'
+import { problems } from '../http/problem.ts'
+import { flag, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { ChangedResource, changedOut, Resource, resourceOut, statuses } from '../wire/resource.ts'
+import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+
+const Issue = z.strictObject({
+  kind: text(200)
+    .describe('A kind that is configured: `trial`, or one of your own.')
+    .meta({ examples: ['trial'] }),
+  reference: text(200).optional().describe('Your own key: at most one live resource of a kind has it.'),
+  scope: text(200).optional().describe('What it is for: an organization, a document, a plan.'),
+  subject: text(200).optional().describe('Who it is for.'),
+  payload: payload.optional(),
+  ...lifetime,
+  grace: grace,
+})
+
+const IssueBody = Issue.meta(
+  example({ kind: 'trial', subject: 'ada@example.com', payload: { email: 'ada@example.com' }, expires_in: 20 }),
+)
+
+const optionsOf = ({ expires_at, expires_in, grace: seconds, ...rest }: z.infer<typeof Issue>) => ({
+  ...rest,
+  ...lifetimeOf({ expires_at, expires_in }),
+  grace: seconds === undefined ? undefined : seconds * 1_000,
+})
+
+export const filters = {
+  status: z.enum(statuses).optional().describe('By the database clock, swept or not.'),
+  live: flag.optional().describe('Only what may be used now, or only what is over.'),
+  reference: text(200).optional(),
+  scope: text(200).optional(),
+  subject: text(200).optional(),
+  count: flag.optional().describe('Adds `count`: how many match in all.'),
+}
+
+export const ListQuery = z.strictObject({ kind: text(200).optional(), ...filters, ...page })
+
+export const count = z.int().optional().describe('With `count=true`.')
+
+export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
+  app.post(
+    '/v1/resources',
+    {
+      schema: {
+        ...operation('resources', 'issueResource', 'Issue a resource', 'Of any kind. Its timers are armed at once.'),
+        headers: idempotent,
+        body: IssueBody,
+        response: {
+          201: answer('Issued; `Location` says where.', ChangedResource),
+          ...problems(400, 409, 413, 415, 422),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { kind, ...options } = optionsOf(request.body)
+      const issued = await once(request, reply, async (verbs) =>
+        changedOut(await verbs.issue(kind, options, { actor })),
+      )
+      return reply.code(201).header('location', `/v1/resources/${issued.id}`).send(issued)
+    },
+  )
+
+  app.post(
+    '/v1/resources/bulk',
+    {
+      schema: {
+        ...operation('resources', 'issueResources', 'Issue up to 1,000 resources', 'All of them, or none.'),
+        headers: idempotent,
+        body: z
+          .strictObject({ items: z.array(Issue).min(1).max(1_000) })
+          .meta(example({ items: [{ kind: 'trial', subject: 'ada@example.com', expires_in: 20 }] })),
+        response: {
+          201: answer('Issued, in the order of the request.', z.object({ items: z.array(ChangedResource) })),
+          ...problems(400, 409, 413, 415, 422),
+        },
+      },
+    },
+    async (request, reply) => {
+      const issued = await once(request, reply, async (verbs) => ({
+        items: (await verbs.issueAll(request.body.items.map(optionsOf), { actor }).catch(inItems)).map(changedOut),
+      }))
+      return reply.code(201).send(issued)
+    },
+  )
+
+  app.get(
+    '/v1/resources',
+    {
+      schema: {
+        ...operation('resources', 'listResources', 'List resources', 'The newest first.'),
+        querystring: ListQuery,
+        response: {
+          200: answer('A page.', z.object({ items: z.array(Resource), next_cursor: nextCursor, count })),
+          ...problems(422),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { limit, cursor, count: counted, ...filter } = query
+      const [rows, total] = await Promise.all([
+        lapse.list(filter, pageOf(query)),
+        counted ? lapse.count(filter) : undefined,
+      ])
+      return { ...paged(rows, query, resourceOut), ...(total !== undefined && { count: total }) }
+    },
+  )
+
+  app.get(
+    '/v1/resources/:id',
+    {
+      schema: {
+        ...operation('resources', 'getResource', 'Get a resource', 'Looking changes nothing.'),
+        params: byId,
+        response: { 200: answer('The resource.', Resource), ...problems(404) },
+      },
+    },
+    async ({ params }) => resourceOut(await lapse.get(params.id)),
+  )
+}
+
+/** The domain names a field by its index; the request has it under `items`. */
+const inItems = (error: unknown): never => {
+  if (error instanceof LapseError && error.field)
+    throw new LapseError(error.code, { ...(error.detail && { detail: error.detail }), field: `items.${error.field}` })
+  throw error
+}

@@ -1,0 +1,35 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Lapse } from 'lapse'
+import { z } from 'zod'
+import type { Once } from '../http/idempotency.ts'
+
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>
+
+/** What every route of /v1 works with. */
+export interface Context {
+  readonly lapse: Lapse
+  readonly once: Once
+}
+
+/** The one who bears the root token. */
+export const actor = 'root'
+
+/** What a caller of /v1 is told about an operation. */
+export const operation = (tag: string, operationId: string, summary: string, description?: string) => ({
+  tags: [tag],
+  operationId,
+  summary,
+  ...(description && { description }),
+  security: [{ token: [] }],
+})
+
+/** A response with its description. */
+export const answer = (description: string, schema: z.ZodType) => ({
+  description,
+  content: { 'application/json': { schema } },
+})
+
+/** A malformed id belongs to nothing, as an unknown one does. */
+export const byId = z.strictObject({ id: z.string().meta({ format: 'uuid' }) })

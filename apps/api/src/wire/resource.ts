@@ -1,0 +1,114 @@
+import { type Changed, type Checked, LapseError, type Resource as LapseResource } from 'lapse'
+import { z } from 'zod'
+
+const moment = z.string().meta({ format: 'date-time' })
+
+const example = {
+  id: '019abcde-0000-7000-8000-000000000001',
+  kind: 'trial',
+  status: 'active',
+  word: 'active',
+  reference: 'acme-trial',
+  scope: 'acme',
+  subject: 'ada@example.com',
+  payload: { email: 'ada@example.com', product: 'Acme' },
+  version: 1,
+  uses: 0,
+  max_uses: 1,
+  issued_at: '2026-12-01T10:00:00.000Z',
+  expires_at: '2026-12-15T10:00:00.000Z',
+  ends_at: '2026-12-16T10:00:00.000Z',
+  ended_at: null,
+}
+
+export const statuses = ['active', 'grace', 'expired', 'revoked', 'consumed'] as const
+
+export const Resource = z
+  .object({
+    id: z.string().meta({ format: 'uuid' }),
+    kind: z.string(),
+    status: z.enum(statuses).describe('By the database clock at the moment of the answer; `grace` is still usable.'),
+    word: z.string().describe("The kind's own word for the status, such as `converted`."),
+    reference: z.string().nullable().describe("The application's own key."),
+    scope: z.string().nullable().describe('What it is for.'),
+    subject: z.string().nullable().describe('Who it is for.'),
+    payload: z.record(z.string(), z.unknown()),
+    version: z.int().describe('Goes up with every renewal.'),
+    uses: z.int(),
+    max_uses: z.int().nullable().describe('`null`: any number.'),
+    issued_at: moment,
+    expires_at: moment,
+    ends_at: moment.describe('`expires_at` and grace: from this instant on it is over.'),
+    ended_at: moment.nullable(),
+  })
+  .meta({ id: 'Resource', description: 'One row with a lifetime.', examples: [example] })
+
+const timer = z
+  .enum(['armed', 'pending'])
+  .describe('`pending`: Redis could not be told yet. It will be, and the resource ends in time either way.')
+
+export const ChangedResource = Resource.extend({ timer }).meta({
+  id: 'ChangedResource',
+  description: 'A resource after a change.',
+  examples: [{ ...example, timer: 'armed' }],
+})
+
+export const resourceOut = (resource: LapseResource): z.infer<typeof Resource> => ({
+  id: resource.id,
+  kind: resource.kind,
+  status: resource.status,
+  word: resource.word,
+  reference: resource.reference,
+  scope: resource.scope,
+  subject: resource.subject,
+  payload: resource.payload,
+  version: resource.version,
+  uses: resource.uses,
+  max_uses: resource.maxUses,
+  issued_at: resource.issuedAt.toISOString(),
+  expires_at: resource.expiresAt.toISOString(),
+  ends_at: resource.endsAt.toISOString(),
+  ended_at: resource.endedAt?.toISOString() ?? null,
+})
+
+export const changedOut = (resource: Changed): z.infer<typeof ChangedResource> => ({
+  ...resourceOut(resource),
+  timer: resource.timer,
+})
+
+export const Verdict = z
+  .object({
+    allowed: z.boolean(),
+    phase: z.enum(['active', 'grace']).optional().describe('When it is allowed.'),
+    reason: z.enum(['unknown', 'expired', 'revoked', 'consumed']).optional().describe('When it is not.'),
+    resource: Resource.optional(),
+  })
+  .meta({
+    id: 'Verdict',
+    description: 'May it be used now?',
+    examples: [{ allowed: true, phase: 'active', resource: example }],
+  })
+
+export const verdictOut = (checked: Checked): z.infer<typeof Verdict> => {
+  const resource = checked.resource && resourceOut(checked.resource)
+  return {
+    ...(checked.allowed ? { allowed: true, phase: checked.phase } : { allowed: false, reason: checked.reason }),
+    ...(resource && { resource }),
+  }
+}
+
+/** A use that was denied, as it is kept under an Idempotency-Key: the same answer again. */
+export interface Denied {
+  readonly denied: string
+}
+
+export const deniedOut = (resource: LapseResource | undefined): Denied => {
+  if (!resource) throw new LapseError('not_found')
+  return { denied: `It is ${resource.word}, since ${resource.endedAt?.toISOString()}.` }
+}
+
+/** @throws LapseError `already_ended` */
+export const unlessDenied = <T extends object>(answer: T | Denied): T => {
+  if ('denied' in answer) throw new LapseError('already_ended', { detail: answer.denied })
+  return answer
+}

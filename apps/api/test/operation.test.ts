@@ -1,0 +1,77 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { privateRedis, startProcess, testDatabase, testRedis } from '@lapse/testkit'
+import { describe, expect, it } from 'vitest'
+import { caller, testApi, token } from './api.ts'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+const run = (env: Record<string, string>, ...args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['apps/api/dist/main.js', ...args], {
+    cwd: root,
+    env: { PATH: process.env.PATH, LAPSE_CONFIG: 'apps/api/test/kinds.config.ts', ...env },
+    encoding: 'utf8',
+    timeout: 20_000,
+  })
+  return { status, output: stdout + stderr }
+}
+
+const environment = async () => {
+  const redis = testRedis()
+  const { url } = await testDatabase()
+  return { DATABASE_URL: url, REDIS_URL: redis.url, LAPSE_PREFIX: redis.prefix, LAPSE_ROOT_TOKEN: token }
+}
+
+describe('operation', () => {
+  it('--check prints the configuration and the kinds, and no secret', async () => {
+    const env = { ...(await environment()), LAPSE_BOARD_PASSWORD: 'a-password-not-to-be-seen' }
+    const { status, output } = run({ ...env, DATABASE_URL: 'postgresql://someone:hidden@localhost/lapse' }, '--check')
+    expect([status, output]).toEqual([0, expect.stringContaining('LAPSE_ROOT_TOKEN=(set)')])
+    expect(output).toContain('kinds: trial, ticket, pass')
+    for (const secret of [token, env.LAPSE_BOARD_PASSWORD, ':hidden@']) expect(output).not.toContain(secret)
+  })
+
+  it('it does not start without PostgreSQL, on a Redis that may evict, or on a wrong environment; and says why', async () => {
+    const env = await environment()
+    const away = run({ ...env, DATABASE_URL: 'postgresql://localhost:1/lapse' })
+    expect([away.status, away.output]).toEqual([1, expect.stringMatching(/PostgreSQL cannot be reached.*DATABASE_URL/)])
+    const evicting = await privateRedis({ settings: { 'maxmemory-policy': 'allkeys-lru' } })
+    const refused = run({ ...env, REDIS_URL: evicting.url })
+    expect([refused.status, refused.output]).toEqual([1, expect.stringContaining('noeviction')])
+    const missing = run({})
+    expect([missing.status, missing.output]).toEqual([1, expect.stringMatching(/DATABASE_URL.*\n.*REDIS_URL/)])
+    for (const { output } of [away, refused, missing]) expect(output).not.toMatch(/ at .*\.js:/)
+  })
+
+  it('J3: SIGTERM finishes what has begun and ends within 10 s', async () => {
+    const api = await startProcess({
+      entry: 'api',
+      env: { ...(await environment()), LAPSE_CONFIG: 'apps/api/test/kinds.config.ts' },
+    })
+    const call = caller(api.url)
+    const items = Array.from({ length: 1_000 }, () => ({ kind: 'ticket', expires_in: 3_600 }))
+    const underWay = Array.from({ length: 10 }, () => call('POST', '/v1/resources/bulk', { items }))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const { code, ms } = await api.stop()
+    expect([code, ms < 10_000]).toEqual([0, true])
+    const answers = await Promise.allSettled(underWay)
+    expect(answers.map((answer) => answer.status === 'fulfilled' && answer.value.status)).toEqual(
+      answers.map(() => 201),
+    )
+    expect(api.output()).not.toContain(token)
+  })
+
+  it('/metrics counts requests by route and not by id', async () => {
+    const { call } = await testApi()
+    const { body } = await call('POST', '/v1/resources', { kind: 'pass' })
+    await call('GET', `/v1/resources/${body.id}`)
+    await call('GET', `/v1/not-here-${body.id}`)
+    const { text, headers } = await call('GET', '/metrics')
+    expect(headers.get('content-type')).toMatch(/^text\/plain/)
+    const requests = 'lapse_http_request_duration_seconds_count'
+    expect(text).toContain(`${requests}{method="GET",route="/v1/resources/:id",status="200"} 1`)
+    expect(text).toContain(`${requests}{method="POST",route="/v1/resources",status="201"} 1`)
+    expect(text).not.toContain(body.id)
+    expect(text).toContain('process_cpu_seconds_total')
+  })
+})

@@ -45,8 +45,6 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
     max: connections,
     application_name: name,
     statement_timeout: 15_000,
-    // A server that vanishes without a word frees nobody: this does, a little after it should have said something.
-    query_timeout: 17_000,
     // A server that vanished without a word would keep its connections, and with them the pool, for a quarter of an hour.
     query_timeout: 17_000,
     idle_in_transaction_session_timeout: 30_000,

@@ -95,11 +95,18 @@ export const createMetrics = (lapse: Lapse) => {
   return {
     registry,
     advanced: (rows: Advanced, trigger: Trigger) => {
-      for (const row of rows) {
-        lateness.observe({ kind: row.kind }, row.latenessMs / 1000)
-        transitions.inc({ kind: row.kind, type: row.type, trigger })
-        if (trigger === 'sweep' && row.latenessMs > notFiredMs) sweptNotFired.inc()
+      // In a burst these are thousands a batch, of a few kinds.
+      for (const kind of new Set(rows.map((row) => row.kind))) {
+        const observer = lateness.labels({ kind })
+        const counts = new Map<string, number>()
+        for (const row of rows) {
+          if (row.kind !== kind) continue
+          observer.observe(row.latenessMs / 1000)
+          counts.set(row.type, (counts.get(row.type) ?? 0) + 1)
+        }
+        for (const [type, count] of counts) transitions.inc({ kind, type, trigger }, count)
       }
+      if (trigger === 'sweep') sweptNotFired.inc(rows.filter((row) => row.latenessMs > notFiredMs).length)
     },
     attempted: (channel: DeliveryChannel, kind: string, status: string) => attempts.inc({ channel, kind, status }),
     dropped: (queue: string, reason: string) => dropped.inc({ queue, reason }),

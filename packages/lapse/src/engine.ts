@@ -33,17 +33,15 @@ export class Engine {
     this.#timers = timers
     this.#after = after
     this.#options = options
-    this.waker = new Waker(domain, () => this.#advance('job'))
+    this.waker = new Waker(domain, (onRows) => this.#drain('job', onRows))
   }
 
   /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */
   async sweep(): Promise<number> {
     let swept = 0
-    for (let more = true; more; ) {
-      const advanced = await this.#advance('sweep')
-      swept += advanced.rows.length
-      more = advanced.more
-    }
+    await this.#drain('sweep', (rows) => {
+      swept += rows.length
+    })
     await this.feed()
     return swept
   }
@@ -93,13 +91,23 @@ export class Engine {
     return purged
   }
 
-  async #advance(trigger: Trigger) {
-    const advanced = await this.#domain.advance({ trigger })
-    if (advanced.rows.length > 0) {
-      this.#options.onAdvanced?.(advanced.rows, trigger)
-      void this.#after.advanced(advanced.rows)
+  /** Advances until nothing is due. In a burst two batches are under way, so that PostgreSQL and we both have work. */
+  async #drain(trigger: Trigger, onRows: (rows: AdvancedRows) => void): Promise<void> {
+    const lane = async (): Promise<void> => {
+      while (await this.#advance(trigger, onRows)) {}
     }
-    for (const { error } of advanced.refused) this.#options.onError(error)
-    return advanced
+    if (await this.#advance(trigger, onRows)) await Promise.all([lane(), lane()])
+  }
+
+  /** One batch of each group of kinds; answers whether there may be more. */
+  async #advance(trigger: Trigger, onRows: (rows: AdvancedRows) => void): Promise<boolean> {
+    const { rows, refused, more } = await this.#domain.advance({ trigger })
+    if (rows.length > 0) {
+      onRows(rows)
+      this.#options.onAdvanced?.(rows, trigger)
+      void this.#after.advanced(rows)
+    }
+    for (const { error } of refused) this.#options.onError(error)
+    return more
   }
 }

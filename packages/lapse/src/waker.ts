@@ -1,5 +1,6 @@
-import type { Advanced, Domain, IdleWakeUp, PendingRow, Step, Timer } from '@lapse/domain'
+import type { Domain, IdleWakeUp, PendingRow, Step, Timer } from '@lapse/domain'
 import { done, drop, type Outcome, retryIn, type WakeUp } from '@lapse/queue'
+import type { AdvancedRows } from './after-commit.ts'
 
 /** Not worth a way through Redis: a clock that is ahead by this much is waited for. */
 const patienceMs = 50
@@ -18,14 +19,15 @@ interface Waiting extends WakeUp {
  */
 export class Waker {
   readonly #domain: Domain
-  readonly #advance: () => Promise<Advanced>
+  readonly #drain: (onRows: (rows: AdvancedRows) => void) => Promise<void>
   readonly #ended = new Remembered()
   #waiting: Waiting[] = []
   #looking = false
 
-  constructor(domain: Domain, advance: () => Promise<Advanced>) {
+  /** `drain` advances whatever is due until nothing is, and tells what it moved as it goes. */
+  constructor(domain: Domain, drain: (onRows: (rows: AdvancedRows) => void) => Promise<void>) {
     this.#domain = domain
-    this.#advance = advance
+    this.#drain = drain
   }
 
   wake(step: Timer['step'], wakeUp: WakeUp): Promise<Outcome> {
@@ -44,11 +46,9 @@ export class Waker {
       await new Promise(setImmediate)
       const waiting = this.#waiting.splice(0)
       try {
-        for (let more = true; more; ) {
-          const advanced = await this.#advance()
-          for (const row of advanced.rows) if (row.status === 'expired') this.#ended.add(row.id)
-          more = advanced.more
-        }
+        await this.#drain((rows) => {
+          for (const row of rows) if (row.status === 'expired') this.#ended.add(row.id)
+        })
         await this.#answer(waiting)
       } catch (error) {
         for (const { reject } of waiting) reject(error)

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
+import { request } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { privateRedis, startProcess, testDatabase, testRedis } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
-import { caller, testApi, token } from './api.ts'
+import { testApi, token } from './api.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -20,6 +21,21 @@ const environment = async () => {
   const redis = testRedis()
   const { url } = await testDatabase()
   return { DATABASE_URL: url, REDIS_URL: redis.url, LAPSE_PREFIX: redis.prefix, LAPSE_ROOT_TOKEN: token }
+}
+
+/** A request of which the server has said that it has begun, with `100 Continue`, before its body is sent. */
+const begin = (url: string, body: string) => {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', expect: '100-continue' }
+  const outgoing = request(url, { method: 'POST', headers })
+  const status = new Promise<number | undefined>((resolve, reject) => {
+    outgoing.on('error', reject).on('response', (answer) => {
+      answer.resume()
+      resolve(answer.statusCode)
+    })
+  })
+  const begun = new Promise<void>((resolve) => outgoing.on('continue', () => resolve(void outgoing.end(body))))
+  outgoing.flushHeaders()
+  return { begun, status }
 }
 
 describe('operation', () => {
@@ -48,16 +64,12 @@ describe('operation', () => {
       entry: 'api',
       env: { ...(await environment()), LAPSE_CONFIG: 'apps/api/test/kinds.config.ts' },
     })
-    const call = caller(api.url)
     const items = Array.from({ length: 1_000 }, () => ({ kind: 'ticket', expires_in: 3_600 }))
-    const underWay = Array.from({ length: 10 }, () => call('POST', '/v1/resources/bulk', { items }))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    const requests = Array.from({ length: 10 }, () => begin(`${api.url}/v1/resources/bulk`, JSON.stringify({ items })))
+    await Promise.all(requests.map(({ begun }) => begun))
     const { code, ms } = await api.stop()
     expect([code, ms < 10_000]).toEqual([0, true])
-    const answers = await Promise.allSettled(underWay)
-    expect(answers.map((answer) => answer.status === 'fulfilled' && answer.value.status)).toEqual(
-      answers.map(() => 201),
-    )
+    expect(await Promise.all(requests.map(({ status }) => status))).toEqual(requests.map(() => 201))
     expect(api.output()).not.toContain(token)
   })
 

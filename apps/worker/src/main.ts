@@ -1,33 +1,12 @@
-import { BootError, describeEnvironment, EnvironmentError, loadConfig } from 'lapse'
+import { runService } from 'lapse'
 import { pino } from 'pino'
 import { readEnv, variables } from './env.ts'
 import { startWorker } from './worker.ts'
 
-const main = async (): Promise<void> => {
-  const env = readEnv()
-  if (process.argv.includes('--check')) {
-    const config = await loadConfig(env.LAPSE_CONFIG)
-    console.log(describeEnvironment(variables, env))
-    console.log(`kinds: ${['trial', ...(config.kinds ?? []).map((kind) => kind.name)].join(', ')}`)
-    return
-  }
-  const log = pino({ name: 'lapse-worker', level: env.LAPSE_LOG_LEVEL })
-  const worker = await startWorker(env, await loadConfig(env.LAPSE_CONFIG), log)
-  log.info({ url: worker.url }, 'the worker is ready')
-
-  const stop = async (signal: string) => {
-    log.info({ signal }, 'stopping')
-    // What hangs is not waited for: the locks run out, and another worker goes on.
-    setTimeout(() => process.exit(1), 9_500).unref()
-    await worker.close()
-    log.info('stopped')
-    process.exit(0)
-  }
-  process.once('SIGTERM', stop).once('SIGINT', stop)
-}
-
-main().catch((error: unknown) => {
-  const expected = error instanceof EnvironmentError || error instanceof BootError
-  console.error(expected ? error.message : error)
-  process.exit(1)
+await runService({
+  name: 'worker',
+  variables,
+  readEnv,
+  log: (env) => pino({ name: 'lapse-worker', level: env.LAPSE_LOG_LEVEL }),
+  start: startWorker,
 })

@@ -8,7 +8,7 @@ export interface Variable<T = unknown> {
   readonly secret?: boolean
 }
 
-type Values<V extends Record<string, Variable>> = { [N in keyof V]: V[N] extends Variable<infer T> ? T : never }
+export type Values<V extends Record<string, Variable>> = { [N in keyof V]: V[N] extends Variable<infer T> ? T : never }
 
 export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError'
@@ -48,7 +48,13 @@ export const describeEnvironment = <V extends Record<string, Variable>>(variable
     })
     .join('\n')
 
-const withoutPassword = (text: string): string => text.replace(/^([a-z+]+:\/\/[^:@/]*):[^@/]*@/i, '$1:(hidden)@')
+const withoutPassword = (text: string): string => {
+  if (!text.includes('://') || !URL.canParse(text)) return text
+  const address = new URL(text)
+  if (address.password) address.password = '***'
+  if (address.searchParams.has('password')) address.searchParams.set('password', '***')
+  return address.href
+}
 
 const url = (protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {

@@ -54,9 +54,11 @@ export {
   describeEnvironment,
   EnvironmentError,
   readEnvironment,
+  type Values,
   type Variable,
   variable,
 } from './environment.ts'
 export { createLapse, Lapse, type LapseOptions } from './lapse.ts'
 export { createMailer, type Mailer } from './mail/mailer.ts'
+export { runService } from './service.ts'
 export type { Changed, Checked, Consumed, IssueOptions, Lifetime, TimerState, Verbs } from './verbs.ts'

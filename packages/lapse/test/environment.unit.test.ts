@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest'
+import { describeEnvironment, readEnvironment, variable } from '../src/environment.ts'
+
+const variables = {
+  DATABASE_URL: variable.url(['postgresql:'], 'postgresql://localhost/lapse'),
+  RATE: variable.whole(100, 1, 1_000),
+  NAME: variable.text('lapse'),
+}
+
+it('every problem is told together: the variable, what is wrong, and an example', () => {
+  expect(() => readEnvironment(variables, { RATE: '0' })).toThrow(
+    'DATABASE_URL: is missing. Example: DATABASE_URL=postgresql://localhost/lapse\n  RATE: must be from 1 to 1000. Example: RATE=100',
+  )
+})
+
+it('an empty variable is one that is not set', () => {
+  expect(readEnvironment(variables, { DATABASE_URL: 'postgresql://db/x', RATE: '', NAME: '' })).toMatchObject({
+    RATE: 100,
+    NAME: 'lapse',
+  })
+})
+
+it.each(['postgresql://u:sec%40ret@db/x', 'postgresql://u:s@cret@db/x', 'postgresql://db/x?user=u&password=secret'])(
+  'what is in effect is shown without the password of %s',
+  (url) => {
+    const shown = describeEnvironment(variables, readEnvironment(variables, { DATABASE_URL: url }))
+    expect(shown).not.toMatch(/ret/)
+    expect(shown).toContain('***')
+    expect(shown).toContain('RATE=100')
+  },
+)

@@ -1,0 +1,87 @@
+import { readWatermark, writeWatermark } from '@lapse/queue'
+import { testDatabase, testRedis, until } from '@lapse/testkit'
+import pg from 'pg'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { createLapse, defineKind } from '../src/index.ts'
+
+const pass = defineKind({ name: 'pass', payload: z.strictObject({}), lifetime: { max: '900d' }, reminders: ['1m'] })
+
+const database = await testDatabase()
+const owner = new pg.Client({ connectionString: database.ownerUrl })
+await owner.connect()
+afterAll(() => owner.end())
+
+const open = async (redis: { url: string; prefix: string }, horizonMs?: number) => {
+  const lapse = createLapse({
+    ...{ databaseUrl: database.url, redisUrl: redis.url, prefix: redis.prefix, kinds: [pass], horizonMs },
+  })
+  afterAll(() => lapse.close())
+  await until(() => lapse.queues.redis.status === 'ready', { what: 'the connection to Redis' })
+  const timers = async () => (await lapse.queues.timers.getJobs(['delayed'])).map((job) => job.id).sort()
+  return { lapse, timers, engine: lapse.engine({ onError: () => {} }) }
+}
+
+/** Lets time pass for a resource, as far as the database is concerned. */
+const age = (id: string, interval: string) =>
+  owner.query(
+    `UPDATE resource SET issued_at = issued_at - $2::interval, expires_at = expires_at - $2::interval,
+       ends_at = ends_at - $2::interval, due_at = due_at - $2::interval, changed_at = changed_at - $2::interval WHERE id = $1`,
+    [id, interval],
+  )
+
+describe('the look-ahead', () => {
+  beforeEach(() => owner.query('DELETE FROM resource'))
+
+  it('brings a timer beyond the horizon when its time comes near, once', async () => {
+    const { lapse, timers, engine } = await open(testRedis(), 3_600_000)
+    const { id, timer } = await lapse.issue('pass', { expiresIn: '2h' })
+    await engine.lookAhead()
+    expect([timer, await timers()]).toEqual(['armed', []])
+    await age(id, '1 hour 51 minutes')
+    const mark = await readWatermark(lapse.queues)
+    const back = (instant?: Date) => new Date((instant?.getTime() ?? 0) - 111 * 60_000)
+    await writeWatermark(lapse.queues, { through: back(mark?.through), at: back(mark?.at) })
+    expect(await engine.lookAhead()).toBe(1)
+    expect(await timers()).toEqual([`${id}-remind-60-v1`])
+    await owner.query(`UPDATE resource SET changed_at = changed_at - interval '1 hour'`)
+    expect(await engine.lookAhead()).toBe(0)
+  })
+
+  it('arms again what changed since it looked, wherever that is due', async () => {
+    const { lapse, timers, engine } = await open(testRedis())
+    await engine.lookAhead()
+    const { id } = await lapse.issue('pass', { expiresIn: '5m' })
+    await lapse.queues.timers.obliterate({ force: true })
+    expect(await timers()).toEqual([])
+    await engine.lookAhead()
+    expect(await timers()).toEqual([`${id}-remind-60-v1`])
+  })
+
+  it('arms everything within the horizon when Redis has forgotten how far it had looked', async () => {
+    const redis = testRedis()
+    const { lapse, timers, engine } = await open(redis)
+    const issued = await lapse.issueAll(
+      Array.from({ length: 2_500 }, (_, i) => ({ kind: 'pass' as const, expiresIn: 86_400_000 + i })),
+    )
+    await engine.lookAhead()
+    expect(await engine.isRemembered()).toBe(true)
+    for (const key of await lapse.queues.redis.keys(`${redis.prefix}:*`)) await lapse.queues.redis.del(key)
+    expect(await engine.isRemembered()).toBe(false)
+    expect(await engine.lookAhead()).toBe(2_500)
+    expect(await timers()).toEqual(issued.map(({ id }) => `${id}-remind-60-v1`).sort())
+  })
+
+  it('leaves out what is overdue, ended, or of a kind that is not known here', async () => {
+    const { lapse, engine, timers } = await open(testRedis())
+    const [overdue, revoked, unknown] = await lapse.issueAll(
+      [1, 2, 3].map(() => ({ kind: 'pass' as const, expiresIn: '5m' as const })),
+    )
+    await age(overdue?.id ?? '', '10 minutes')
+    await lapse.revoke('pass', revoked?.id ?? '')
+    await owner.query(`UPDATE resource SET kind = 'of-another-process' WHERE id = $1`, [unknown?.id])
+    await lapse.queues.timers.obliterate({ force: true })
+    expect(await engine.lookAhead()).toBe(0)
+    expect(await timers()).toEqual([])
+  })
+})

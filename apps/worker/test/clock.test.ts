@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { sleepUntil, stage } from './stage.ts'
+import { rootToken, sleepUntil, stage } from './stage.ts'
 
 const fiveMinutes = 300_000
 
@@ -38,5 +38,31 @@ describe('clock', () => {
       expect(expired.latenessMs).toBeLessThan(2_500)
       expect(worker.output()).toMatch(new RegExp(`clock is \\d+ ms ${side}`))
       await worker.stop()
+    })
+
+  for (const [side, offset] of [
+    ['ahead', fiveMinutes],
+    ['behind', -fiveMinutes],
+  ] as const)
+    it(`C2 with the API's clock five minutes ${side} the database's decides, of the issue, the timer and the answer`, async () => {
+      const app = await stage()
+      const [worker, api] = [await app.startWorker(), await app.startApi({}, offset)]
+      const call = async (path: string, body?: object) => {
+        const headers = { authorization: `Bearer ${rootToken}`, ...(body && { 'content-type': 'application/json' }) }
+        const answer = await fetch(`${api.url}/v1/resources${path}`, {
+          ...{ method: 'POST', headers },
+          ...(body && { body: JSON.stringify(body) }),
+        })
+        return (await answer.json()) as Record<string, string>
+      }
+      const { id = '', issued_at = '', expires_at = '' } = await call('', { kind: 'pass', expires_in: 2 })
+      expect(Math.abs(Date.parse(issued_at) - Date.now())).toBeLessThan(60_000)
+      expect(Date.parse(expires_at) - Date.parse(issued_at)).toBe(2_000)
+      expect(await call(`/${id}/check`)).toMatchObject({ allowed: true })
+      const expired = await app.happened(id, 'expired')
+      expect(expired).toMatchObject({ trigger: 'job' })
+      expect(expired.latenessMs).toBeLessThan(1_000)
+      expect(await call(`/${id}/check`)).toMatchObject({ allowed: false, reason: 'expired' })
+      await Promise.all([worker.stop(), api.stop()])
     })
 })

@@ -87,10 +87,16 @@ export class Net {
 
   /** What is overdue first, then what is to come. */
   async #rearm(): Promise<void> {
-    await scheduleUpkeep(this.#lapse.queues, this.#intervals)
-    await this.sweep()
-    await this.#engine.lookAhead()
+    // Before, not after: the connection may break again meanwhile.
     this.#redisWasAway = false
+    try {
+      await scheduleUpkeep(this.#lapse.queues, this.#intervals)
+      await this.sweep()
+      await this.#engine.lookAhead()
+    } catch (error) {
+      this.#redisWasAway = true
+      throw error
+    }
   }
 
   async #guard(where: string, act: () => Promise<unknown>): Promise<void> {

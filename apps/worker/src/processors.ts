@@ -4,9 +4,9 @@ import type { Net } from './net.ts'
 /** Every job there is, and what is done about it. They translate; the domain decides. */
 export const createProcessors = (engine: Engine, deliver: Deliverer, net: Net): { [Q in QueueName]: Processor<Q> } => ({
   timers: {
-    remind: (wakeUp) => engine.waker.wake('remind', wakeUp),
-    expire: (wakeUp) => engine.waker.wake('expire', wakeUp),
-    'end-grace': (wakeUp) => engine.waker.wake('end-grace', wakeUp),
+    remind: (wakeUp) => engine.wake('remind', wakeUp),
+    expire: (wakeUp) => engine.wake('expire', wakeUp),
+    'end-grace': (wakeUp) => engine.wake('end-grace', wakeUp),
   },
   email: { deliver: ({ delivery }) => deliver('email', delivery) },
   handler: { deliver: ({ delivery }) => deliver('handler', delivery) },

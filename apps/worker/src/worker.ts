@@ -58,7 +58,6 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
       },
     })
 
-  await net.start()
   const runners = [
     // All of them meet in one look: more would only be fetched before the first of them starts.
     run('timers', 20),
@@ -67,11 +66,14 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     // Without a transport a mail would only use its attempts up.
     ...(mailer ? [run('email', 10, env.LAPSE_MAIL_RATE)] : []),
   ]
+  // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
+  await net.start()
   const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
 
   return {
     url: health.url,
     close: async () => {
+      engine.stop()
       await Promise.all([net.stop(), ...runners.map((runner) => runner.close(closeMs))])
       await health.close()
       if (mailer) mailer.close()

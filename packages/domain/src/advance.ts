@@ -1,10 +1,10 @@
-import type { Database, Sql } from './database.ts'
+import { type Database, isRefusal, type Sql } from './database.ts'
 import { HookError, runHooks } from './hooks.ts'
 import type { Kind } from './kind.ts'
 import type { Timer } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
 import { type AdvancedRow, advanceResources, postpone } from './store/advance.ts'
-import type { PendingRow } from './store/read.ts'
+import { type PendingRow, readDue } from './store/read.ts'
 import type { Cause } from './store/record.ts'
 
 /** What one wake-up has done. */
@@ -39,11 +39,13 @@ export const advanceDue = async (
     .map((group) => ({ ...group, kinds: group.kinds.filter((kind) => !kinds || kinds.includes(kind)) }))
     .filter((group) => group.kinds.length > 0)
   const results = await Promise.all(
-    groups.map(({ kinds: [first, ...rest], hooked }) =>
-      hooked && first
-        ? advanceHooked(database, registry, first, { limit, ids }, cause)
-        : advancePlain(within, registry, [first as Kind, ...rest], { limit, ids }, cause),
-    ),
+    groups.map(({ kinds: own, hooked }) => {
+      const attempt = (batch: Batch) =>
+        hooked
+          ? advanceHooked(database, registry, own, batch, cause)
+          : advancePlain(within, registry, own, batch, cause)
+      return advanceBatch(database, own, { limit, ids }, cause, attempt)
+    }),
   )
   return {
     rows: results.flatMap((result) => result.rows),
@@ -52,47 +54,55 @@ export const advanceDue = async (
   }
 }
 
-type Batch = { limit: number; ids: readonly string[] | undefined }
+interface Batch {
+  readonly limit: number
+  readonly ids: readonly string[] | undefined
+}
 
-const advancePlain = async (
+/**
+ * One bad row, whose hook throws or which PostgreSQL refuses, must not hold up its batch: it would come first in every
+ * one, and nothing would ever end again. Then the rows go one by one, and those that fail alone are put off.
+ */
+const advanceBatch = async (
   db: Sql,
-  registry: Registry,
   kinds: readonly Kind[],
   batch: Batch,
   cause: Cause,
-): Promise<Advanced> => {
-  const rows = await advanceResources(db, kinds, { ...batch, whole: false }, cause, registry)
-  return { rows, more: rows.length >= batch.limit, refused: [] }
-}
-
-const advanceHooked = async (
-  database: Database,
-  registry: Registry,
-  kind: Kind,
-  batch: Batch,
-  cause: Cause,
+  attempt: (batch: Batch) => Promise<readonly AdvancedRow[]>,
 ): Promise<Advanced> => {
   try {
-    const rows = await database.transaction(async (tx) => {
-      const moved = await advanceResources(tx, [kind], { ...batch, whole: true }, cause, registry)
-      await runHooks(tx, registry, kind, moved)
-      return moved
-    })
+    const rows = await attempt(batch)
     return { rows, more: rows.length >= batch.limit, refused: [] }
   } catch (error) {
-    if (!(error instanceof HookError)) throw error
-    // One bad row must not hold up its batch: the rows go one by one, and only those that fail alone are put off.
-    const [only, ...others] = error.ids
-    if (only && others.length === 0) {
-      await postpone(database, only, error.message.slice(0, 500), cause)
-      return { rows: [], more: true, refused: [{ id: only, error }] }
+    if (!isTheRows(error)) throw error
+    const rows: AdvancedRow[] = []
+    const refused: Advanced['refused'][number][] = []
+    for (const id of await readDue(db, kinds, batch)) {
+      try {
+        rows.push(...(await attempt({ limit: 1, ids: [id] })))
+      } catch (own) {
+        if (!isTheRows(own)) throw own
+        const type = own instanceof HookError ? 'hook-failed' : 'step-failed'
+        await postpone(db, id, type, own.message.slice(0, 500), cause)
+        refused.push({ id, error: own })
+      }
     }
-    const single: Advanced[] = []
-    for (const id of error.ids)
-      single.push(await advanceHooked(database, registry, kind, { limit: 1, ids: [id] }, cause))
-    return { rows: single.flatMap((one) => one.rows), more: true, refused: single.flatMap((one) => one.refused) }
+    return { rows, more: true, refused }
   }
 }
+
+/** Whether it is a row's own fault, and not that of the statement or of the database. */
+const isTheRows = (error: unknown): error is Error => error instanceof HookError || isRefusal(error)
+
+const advancePlain = (db: Sql, registry: Registry, kinds: readonly Kind[], batch: Batch, cause: Cause) =>
+  advanceResources(db, kinds, { ...batch, whole: false }, cause, registry)
+
+const advanceHooked = (database: Database, registry: Registry, kinds: readonly Kind[], batch: Batch, cause: Cause) =>
+  database.transaction(async (tx) => {
+    const moved = await advanceResources(tx, kinds, { ...batch, whole: true }, cause, registry)
+    for (const kind of kinds) await runHooks(tx, registry, kind, moved)
+    return moved
+  })
 
 /** The timer for a row's next step; none when it only waits to be purged. */
 export const nextTimer = (

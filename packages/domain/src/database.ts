@@ -56,7 +56,12 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
   const nameOf = statementNames()
   const adapter = new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) })
   const prisma = new PrismaClient({ adapter })
-  const run = ({ text, values }: Prisma.Sql) => pool.query({ name: nameOf(text), text, values: values as unknown[] })
+  const run = ({ text, values }: Prisma.Sql) =>
+    pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch((error: { detail?: string }) => {
+      // "Failing row contains …": what users have entrusted to us does not belong into a log.
+      delete error.detail
+      throw error
+    })
   return {
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
@@ -87,18 +92,36 @@ const passingCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P202
 /** Connection, resources, shutdown, lock and statement timeouts, deadlock. */
 const passingStates = /^(08...|53...|57P0[1-3]|57014|55P03|40P01|40001|25006)$/
 
+/** A value that does not fit, a constraint, a limit: what PostgreSQL says of a row, and not of the statement. */
+const refusingStates = /^(22...|23...|54...)$/
+
 /** Whether PostgreSQL cannot be asked right now, so that the same request may succeed later. */
 export const isUnavailable = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
-  const { code, meta } = error as {
-    code?: string
-    meta?: { driverAdapterError?: { cause?: { kind?: string; originalCode?: string } } }
-  }
-  const { kind = '', originalCode = '' } = meta?.driverAdapterError?.cause ?? {}
-  if (passingCodes.has(code ?? '') || passing.test(kind)) return true
-  if (passingStates.test(originalCode) || passingStates.test(code ?? '')) return true
+  const { code = '', kind, state } = factsOf(error)
+  if (passingCodes.has(code) || passing.test(kind) || passingStates.test(state)) return true
   // The pool and the socket have no codes of their own.
-  return /connection (terminated|error|timeout)|timeout exceeded when trying to connect|read timeout|not queryable|ECONN|EPIPE/i.test(
+  return /connection (terminated|error|timeout)|timeout exceeded when trying to connect|not queryable|ECONN|EPIPE/i.test(
     error.message,
   )
+}
+
+/** Whether PostgreSQL refused what it was given, so that the same request would be refused again. */
+export const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && refusingStates.test(factsOf(error).state)
+
+interface AdapterCause {
+  readonly kind?: string
+  readonly originalCode?: string
+}
+
+/** Errors come from the driver, from Prisma's client around its adapter, or, at a commit, from the adapter itself. */
+const factsOf = (error: Error): { code: string | undefined; kind: string; state: string } => {
+  const { code, meta, cause } = error as {
+    code?: string
+    meta?: { driverAdapterError?: { cause?: AdapterCause } }
+    cause?: AdapterCause
+  }
+  const { kind = '', originalCode } = meta?.driverAdapterError?.cause ?? cause ?? {}
+  return { code, kind, state: originalCode ?? code ?? '' }
 }

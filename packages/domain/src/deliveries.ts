@@ -172,7 +172,8 @@ export interface DeliveryFilter {
 
 const conditionsOf = (filter: DeliveryFilter) =>
   [
-    filter.status !== undefined && sql`d.status = ${filter.status}::lapse_delivery_status`,
+    filter.status !== undefined &&
+      (filter.status === 'dead' ? sql`d.status = 'dead'` : sql`d.status = ${filter.status}::lapse_delivery_status`),
     filter.channel !== undefined && sql`d.channel = ${filter.channel}::lapse_channel`,
     filter.kind !== undefined && sql`d.kind = ${filter.kind}`,
     filter.resourceId !== undefined && sql`d.resource_id = ${filter.resourceId}::uuid`,

@@ -34,9 +34,9 @@ export const createDomain = ({ kinds, onLapsed = () => {}, ...options }: DomainO
       advanceDue(database, registry, cause, advanceOptions),
     /** Where these rows stand. */
     pending: (ids: readonly string[]): Promise<PendingRow[]> => readPending(database, ids),
-    /** What will be due, of the kinds known here. */
+    /** What will be due, of all kinds: how far we have looked is known to all workers, whatever kinds each of them knows. */
     upcoming: (span: Span, page: { after?: PendingRow | undefined; limit: number }): Promise<PendingRow[]> =>
-      upcoming(database, registry.names, span, page),
+      upcoming(database, span, page),
     purge: (limit: number, cause: Cause) => purgeResources(database, limit, cause),
     purgeAnswers: () => purgeAnswers(database),
     recordIdle: (wakeUps: readonly IdleWakeUp[]) => recordIdle(database, wakeUps),

@@ -16,6 +16,17 @@ export class HookError extends Error {
   }
 }
 
+/** Below the transaction's own time-out, which ends the transaction but not what waits for the hook. */
+const deadlineMs = 10_000
+
+const withinDeadline = async (running: Promise<void> | void): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it did not finish within ${deadlineMs / 1000} seconds`)), deadlineMs)
+  })
+  await Promise.race([running, late]).finally(() => clearTimeout(timer))
+}
+
 /** Runs the kind's hooks for what has just happened to these rows, one call for each type of event. */
 export const runHooks = async (
   tx: Prisma.TransactionClient,
@@ -35,7 +46,7 @@ export const runHooks = async (
       to: row.status,
     }))
     try {
-      await hook(tx, happenings)
+      await withinDeadline(hook(tx, happenings))
       // A hook may have caught the error of its own statement. PostgreSQL has given the transaction up then, and would
       // answer the commit with a quiet rollback; this makes it say so.
       await tx.$queryRaw(sql`SELECT 1`)

@@ -139,12 +139,12 @@ export const advance = (life: Life, terms: Terms, now: number): Advance | undefi
     const inGrace: Life = { ...life, status: 'grace', dueAt: life.endsAt, nextStep: 'end-grace' }
     return { life: inGrace, event: 'grace', latenessMs: now - life.expiresAt }
   }
-  const missed = life.reminders.filter((seconds) => life.expiresAt - seconds * 1000 <= now)
+  const offset = Math.min(...life.reminders.filter((seconds) => life.expiresAt - seconds * 1000 <= now))
   return {
     life: scheduled(life, now),
     event: 'reminded',
-    offset: Math.min(...missed),
-    latenessMs: now - life.dueAt,
+    offset,
+    latenessMs: now - (life.expiresAt - offset * 1000),
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { validate as isUuid } from 'uuid'
 import { advanceDue } from './advance.ts'
 import { type Change, changeOf, unchanged } from './change.ts'
@@ -113,7 +114,7 @@ export class Resources {
     const resource = this.#seen(row)
     if (row.live) return { allowed: true, phase: row.seen === 'grace' ? 'grace' : 'active', resource }
     // The denial stands whatever becomes of this: the sweep does it otherwise.
-    if (!hasEnded(row.status)) await this.#lapse(kind, row.id).catch(() => {})
+    if (!hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return { allowed: false, reason: row.seen as Denial, resource }
   }
 
@@ -243,8 +244,7 @@ export class Resources {
           return rows
         })
       : await run(this.#db)
-    if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status))
-      await this.#lapse(kind, row.id).catch(() => {})
+    if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return row
   }
 
@@ -268,6 +268,12 @@ export class Resources {
     // Inside a transaction nobody may act on it yet: what it owes is found by the sweep.
     if (rows.length > 0 && !this.#tx) this.#onLapsed(rows)
     return rows.length > 0
+  }
+
+  /** The denial stands whatever becomes of this, and does not wait for a hook. */
+  async #lapseQuietly(kind: Kind, id: string): Promise<void> {
+    const lapsing = this.#lapse(kind, id).catch(() => {})
+    await (this.#tx ? lapsing : Promise.race([lapsing, sleep(500, undefined, { ref: false })]))
   }
 
   /** Lapses a dead holder of a reference, or waits for whoever is at it already. */

@@ -25,7 +25,8 @@ describe('never early', () => {
       const done = advanced(chapter)
       if (!done) return
       const { before, now } = chapter
-      const instants = { expired: before.endsAt, grace: before.expiresAt, reminded: before.dueAt ?? Number.NaN }
+      const reminder = before.expiresAt - (done.offset ?? Number.NaN) * 1000
+      const instants = { expired: before.endsAt, grace: before.expiresAt, reminded: reminder }
       expect(now).toBeGreaterThanOrEqual(instants[done.event])
       expect(done.latenessMs).toBe(now - instants[done.event])
     })

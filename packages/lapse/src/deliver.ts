@@ -33,7 +33,8 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions) => {
 
   const attempt = async (channel: DeliveryChannel, claim: Claim): Promise<AttemptOutcome> => {
     try {
-      await senders[channel](claim)
+      // Not longer than the lease: then it would be another's.
+      await withinLease(senders[channel](claim), leaseMs)
       return { status: 'sent' }
     } catch (cause) {
       const error = cause instanceof Error ? cause.message : String(cause)
@@ -54,6 +55,15 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions) => {
     options.onAttempt?.(channel, claim.row.kind, outcome.status)
     return outcome.status === 'failed' ? retryIn(outcome.retryInMs) : done
   }
+}
+
+const withinLease = (sending: Promise<void>, leaseMs: number): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const message = `It did not finish within ${(0.9 * leaseMs) / 1000} seconds.`
+    timer = setTimeout(() => reject(new Error(message)), 0.9 * leaseMs)
+  })
+  return Promise.race([sending, late]).finally(() => clearTimeout(timer))
 }
 
 export type Deliverer = ReturnType<typeof createDeliverer>

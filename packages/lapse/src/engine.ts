@@ -1,5 +1,15 @@
-import { type Domain, nextTimer, type PendingRow, type Trigger } from '@lapse/domain'
-import { appetite, enqueueDeliveries, type Queues, readWatermark, type Timers, writeWatermark } from '@lapse/queue'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Domain, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
+import {
+  appetite,
+  enqueueDeliveries,
+  type Outcome,
+  type Queues,
+  readWatermark,
+  type Timers,
+  type WakeUp,
+  writeWatermark,
+} from '@lapse/queue'
 import type { AdvancedRows, AfterCommit } from './after-commit.ts'
 import { Waker } from './waker.ts'
 
@@ -17,15 +27,21 @@ const lookAheadMs = 10 * 60_000
 /** A change may commit this long after the instant it bears. */
 const commitSlackMs = 30_000
 
+type Group = Domain['registry']['groups'][number]
+
 /** What a worker runs. Every function may run anywhere, at any time, several at once. */
 export class Engine {
-  /** Where timers' jobs meet. */
-  readonly waker: Waker
+  /** Where timers' jobs meet: those of kinds without hooks in one place, those of each kind with hooks in its own. */
+  readonly #wakers: ReadonlyMap<string, Waker>
+  readonly #foreign: Waker
+  readonly #groups: readonly Group[]
   readonly #domain: Domain
   readonly #queues: Queues
   readonly #timers: Timers
   readonly #after: AfterCommit
   readonly #options: EngineOptions
+  #stopped = false
+  readonly #sweeping = new Map<Group, Promise<void>>()
 
   constructor(domain: Domain, queues: Queues, timers: Timers, after: AfterCommit, options: EngineOptions) {
     this.#domain = domain
@@ -33,17 +49,40 @@ export class Engine {
     this.#timers = timers
     this.#after = after
     this.#options = options
-    this.waker = new Waker(domain, (onRows) => this.#drain('job', onRows))
+    this.#groups = domain.registry.groups
+    this.#foreign = new Waker(domain, async () => {})
+    this.#wakers = new Map(
+      this.#groups.flatMap((group) => {
+        const waker = new Waker(domain, (onRows) => this.#drain('job', onRows, group), group.hooked)
+        return group.kinds.map((kind) => [kind.name, waker] as const)
+      }),
+    )
+  }
+
+  /** Looks at what is due, of the kinds that are advanced together with this one. */
+  wake(step: Timer['step'], wakeUp: WakeUp): Promise<Outcome> {
+    return (this.#wakers.get(wakeUp.kind) ?? this.#foreign).wake(step, wakeUp)
   }
 
   /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */
   async sweep(): Promise<number> {
     let swept = 0
-    await this.#drain('sweep', (rows) => {
+    const count = (rows: AdvancedRows) => {
       swept += rows.length
-    })
+    }
+    const drained = await Promise.allSettled(this.#groups.map((group) => this.#sweepGroup(group, count)))
+    // Whatever one kind's hook does, the side effects of the others go out.
     await this.feed()
+    for (const { reason } of drained.filter((one) => one.status === 'rejected')) throw reason
     return swept
+  }
+
+  /** One whose hook takes its time is not swept twice at once, nor waited for without end. */
+  #sweepGroup(group: Group, onRows: (rows: AdvancedRows) => void): Promise<void> {
+    const underWay =
+      this.#sweeping.get(group) ?? this.#drain('sweep', onRows, group).finally(() => this.#sweeping.delete(group))
+    this.#sweeping.set(group, underWay)
+    return group.hooked ? Promise.race([underWay, sleep(5_000, undefined, { ref: false })]) : underWay
   }
 
   /** Enqueues deliveries whose time has come and that Redis may have lost. */
@@ -92,16 +131,21 @@ export class Engine {
   }
 
   /** Advances until nothing is due. In a burst two batches are under way, so that PostgreSQL and we both have work. */
-  async #drain(trigger: Trigger, onRows: (rows: AdvancedRows) => void): Promise<void> {
+  async #drain(trigger: Trigger, onRows: (rows: AdvancedRows) => void, group: Group): Promise<void> {
     const lane = async (): Promise<void> => {
-      while (await this.#advance(trigger, onRows)) {}
+      while (!this.#stopped && (await this.#advance(trigger, onRows, group))) {}
     }
-    if (await this.#advance(trigger, onRows)) await Promise.all([lane(), lane()])
+    if (await this.#advance(trigger, onRows, group)) await Promise.all([lane(), lane()])
   }
 
-  /** One batch of each group of kinds; answers whether there may be more. */
-  async #advance(trigger: Trigger, onRows: (rows: AdvancedRows) => void): Promise<boolean> {
-    const { rows, refused, more } = await this.#domain.advance({ trigger })
+  /** Begins no new batch: what is left is for others, or for later. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** One batch; answers whether there may be more. */
+  async #advance(trigger: Trigger, onRows: (rows: AdvancedRows) => void, { kinds }: Group): Promise<boolean> {
+    const { rows, refused, more } = await this.#domain.advance({ trigger }, { kinds })
     if (rows.length > 0) {
       onRows(rows)
       this.#options.onAdvanced?.(rows, trigger)

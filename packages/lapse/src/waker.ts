@@ -5,6 +5,9 @@ import type { AdvancedRows } from './after-commit.ts'
 /** Not worth a way through Redis: a clock that is ahead by this much is waited for. */
 const patienceMs = 50
 
+/** How long a wake-up waits for a look that runs hooks. */
+const hookMs = 250
+
 interface Waiting extends WakeUp {
   readonly step: Timer['step']
   readonly resolve: (outcome: Outcome) => void
@@ -23,19 +26,30 @@ export class Waker {
   readonly #ended = new Remembered()
   #waiting: Waiting[] = []
   #looking = false
+  /** When the present look began, by the process's monotonic clock. */
+  #began = 0
+  readonly #impatient: boolean
 
   /** `drain` advances whatever is due until nothing is, and tells what it moved as it goes. */
-  constructor(domain: Domain, drain: (onRows: (rows: AdvancedRows) => void) => Promise<void>) {
+  constructor(domain: Domain, drain: (onRows: (rows: AdvancedRows) => void) => Promise<void>, impatient = false) {
     this.#domain = domain
     this.#drain = drain
+    this.#impatient = impatient
   }
 
   wake(step: Timer['step'], wakeUp: WakeUp): Promise<Outcome> {
     // What has ended stays ended: the 49,999 that come after the burst need no look of their own.
     if (this.#ended.has(wakeUp.id)) return Promise.resolve(done)
+    // The queue's places are everybody's: a job does not keep one while a hook takes its time.
+    const left = this.#impatient && this.#looking ? this.#began + hookMs - performance.now() : hookMs
+    if (left <= 0) return Promise.resolve(retryIn(1_000))
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...wakeUp, step, resolve, reject })
-      if (!this.#looking) void this.#look()
+      if (!this.#looking) {
+        this.#began = performance.now()
+        void this.#look()
+      }
+      if (this.#impatient) setTimeout(() => resolve(retryIn(1_000)), left)
     })
   }
 
@@ -45,6 +59,7 @@ export class Waker {
       // Those that arrive in this turn of the event loop come along.
       await new Promise(setImmediate)
       const waiting = this.#waiting.splice(0)
+      this.#began = performance.now()
       try {
         await this.#drain((rows) => {
           for (const row of rows) if (row.status === 'expired') this.#ended.add(row.id)
@@ -66,7 +81,7 @@ export class Waker {
     for (const wakeUp of open) {
       const row = rows.get(wakeUp.id)
       const known = !row || this.#domain.registry.find(row.kind) !== undefined
-      const verdict: Verdict = known ? judge(wakeUp, row) : { outcome: drop('kind not configured here') }
+      const verdict = known ? judge(wakeUp, row) : foreign(judge(wakeUp, row), row)
       if (verdict.idle) idle.push({ id: wakeUp.id, ...verdict.idle })
       if (verdict.soonMs === undefined) wakeUp.resolve(verdict.outcome)
       else setTimeout(() => this.wake(wakeUp.step, wakeUp).then(wakeUp.resolve, wakeUp.reject), verdict.soonMs)
@@ -116,6 +131,14 @@ const judge = (wakeUp: Waiting, row: PendingRow | undefined): Verdict => {
   if (row.nextStep !== 'purge' && row.dueAt.getTime() <= row.at.getTime()) return { outcome: retryIn(1_000) }
   return { outcome: done }
 }
+
+/** How long a wake-up of a kind that is not known here goes on looking for a worker that knows it. */
+const foreignMs = 30_000
+
+const foreign = ({ outcome }: Verdict, row: PendingRow): Verdict =>
+  outcome.do === 'retry' && row.at.getTime() - row.dueAt.getTime() < foreignMs
+    ? { outcome }
+    : { outcome: drop('kind not configured here') }
 
 /** When this wake-up should come, by the row. */
 const instantOf = ({ step, offset = 0 }: Waiting, row: PendingRow): number => {

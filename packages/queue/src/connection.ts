@@ -12,6 +12,9 @@ export const producerConnection = (url: string): Redis =>
       maxRetriesPerRequest: 1,
       commandTimeout: 2_000,
       connectTimeout: 2_000,
+      // A connection on which nothing comes back is given up, or a half-open one would stay for a quarter of an hour.
+      socketTimeout: 3_000,
+      reconnectOnError: isReadOnly,
       // Without one of its own, the back-off goes up to 20 s, and so does the first wake-up after an outage.
       retryStrategy: () => 200,
     }),
@@ -25,9 +28,15 @@ export const workerConnection = (url: string): Redis =>
       maxRetriesPerRequest: null,
       connectTimeout: 5_000,
       keepAlive: 5_000,
+      // Longer than BullMQ ever lets a command block.
+      socketTimeout: 15_000,
+      reconnectOnError: isReadOnly,
       retryStrategy: () => 500,
     }),
   )
+
+/** The server has become a replica: the address leads to the new primary by now. */
+const isReadOnly = (error: Error): boolean => error.message.includes('READONLY')
 
 /** Connection errors are told by the commands that fail; without a listener they would end the process. */
 const quiet = (redis: Redis): Redis => redis.on('error', () => {})

@@ -148,7 +148,7 @@ ALTER TABLE "delivery"
   ADD CONSTRAINT "delivery_sealed" CHECK ("sealed" IS NULL OR "status" IN ('pending', 'failed', 'dead'));
 
 -- One index on the next due instant; what only waits to be purged stays out of its way.
-CREATE INDEX "resource_due" ON "resource" ("due_at") WHERE "next_step" <> 'purge';
+CREATE INDEX "resource_due" ON "resource" ("due_at", "id") WHERE "next_step" <> 'purge';
 CREATE INDEX "resource_purge" ON "resource" ("due_at") WHERE "next_step" = 'purge';
 -- At most one live resource of a kind has a reference.
 CREATE UNIQUE INDEX "resource_reference_live" ON "resource" ("kind", "reference") WHERE "reference" IS NOT NULL AND "status" IN ('active', 'grace');

@@ -64,7 +64,8 @@ export const advanceResources = <Whole extends boolean>(
     WHERE r.ctid = j.place AND r.due_at <= j.at
     RETURNING r.*, j.at, j.status AS was, j.type,
       CASE j.type WHEN 'reminded' THEN 'reminded:' || j.offset_s ELSE j.type END AS occasion,
-      (extract(epoch FROM j.at - CASE j.type WHEN 'expired' THEN j.ends_at WHEN 'grace' THEN j.expires_at ELSE j.due_at END)
+      (extract(epoch FROM j.at - CASE j.type WHEN 'expired' THEN j.ends_at WHEN 'grace' THEN j.expires_at
+          ELSE j.expires_at - make_interval(secs => j.offset_s) END)
         * 1000)::bigint AS lateness_ms,
       NULL::jsonb AS data
   ), ${record(cause, registry, kinds, ['reminded', 'grace', 'expired'])}
@@ -81,7 +82,7 @@ const essentials = sql`m.id, m.kind, m.version, m.status, m.next_step AS "nextSt
  * A hook has refused this row's step: it is tried again later, and later each time, up to an hour, but never later than
  * the step after it. What is over stays denied meanwhile.
  */
-export const postpone = (db: Sql, id: string, reason: string, cause: Cause) =>
+export const postpone = (db: Sql, id: string, type: 'hook-failed' | 'step-failed', reason: string, cause: Cause) =>
   db.$queryRaw<{ version: number; failures: number }[]>(sql`
   WITH moved AS (
     UPDATE resource SET failures = failures + 1, due_at = least(
@@ -91,7 +92,7 @@ export const postpone = (db: Sql, id: string, reason: string, cause: Cause) =>
     RETURNING *
   ), logged AS (
     INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, reason, data)
-    SELECT id, kind, 'hook-failed', version, ${now}, status, status, ${cause.trigger}::lapse_trigger, ${reason},
+    SELECT id, kind, ${type}, version, ${now}, status, status, ${cause.trigger}::lapse_trigger, ${reason},
       jsonb_build_object('failures', failures, 'next_try', due_at)
     FROM moved
   )

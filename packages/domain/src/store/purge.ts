@@ -1,5 +1,5 @@
 import type { Sql } from '../database.ts'
-import { now, sql } from './live.ts'
+import { now, raw, sql } from './live.ts'
 import type { Cause } from './record.ts'
 
 /** Deletes up to `limit` rows that are past their retention and owe nobody anything; their events stay. */
@@ -10,7 +10,7 @@ export const purgeResources = (db: Sql, limit: number, cause: Cause) =>
     SELECT id FROM resource r
     WHERE next_step = 'purge' AND due_at <= (SELECT at FROM clock)
       AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.resource_id = r.id AND d.status IN ('pending', 'failed'))
-    ORDER BY due_at LIMIT ${limit}::int
+    ORDER BY due_at LIMIT ${raw(String(Math.trunc(limit)))}
     FOR UPDATE SKIP LOCKED
   ), gone AS (
     DELETE FROM resource r USING due WHERE r.id = due.id AND r.next_step = 'purge'

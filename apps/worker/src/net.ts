@@ -71,10 +71,11 @@ export class Net {
   async #beat(): Promise<void> {
     const redis = await this.#redisState()
     if (redis === 'away') this.#redisWasAway = true
-    else if (redis === 'forgetful' || this.#redisWasAway) await this.#guard('re-arm', () => this.#rearm())
+    else if (redis === 'forgetful' || this.#redisWasAway)
+      await this.#guard('re-arm', () => this.#rearm(redis === 'forgetful'))
     const unreliable = redis === 'away' || Math.abs(this.#skewMs) > tolerableSkewMs
     const waited = performance.now() - this.#sweptAt
-    if (unreliable || waited > 1.5 * this.#intervals.sweep) await this.#guard('sweep', () => this.sweep())
+    if (unreliable || waited > this.#intervals.sweep + 2 * beatMs) await this.#guard('sweep', () => this.sweep())
   }
 
   async #redisState(): Promise<'well' | 'forgetful' | 'away'> {
@@ -86,10 +87,11 @@ export class Net {
   }
 
   /** What is overdue first, then what is to come. */
-  async #rearm(): Promise<void> {
+  async #rearm(forgetful: boolean): Promise<void> {
     // Before, not after: the connection may break again meanwhile.
     this.#redisWasAway = false
     try {
+      if (forgetful) await this.#engine.beginAnew()
       await scheduleUpkeep(this.#lapse.queues, this.#intervals)
       await this.sweep()
       await this.#engine.lookAhead()

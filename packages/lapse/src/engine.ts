@@ -3,12 +3,13 @@ import { type Domain, nextTimer, type PendingRow, type Timer, type Trigger } fro
 import {
   appetite,
   enqueueDeliveries,
+  moveWatermark,
   type Outcome,
   type Queues,
   readWatermark,
+  resetWatermark,
   type Timers,
   type WakeUp,
-  writeWatermark,
 } from '@lapse/queue'
 import type { AdvancedRows, AfterCommit } from './after-commit.ts'
 import { Waker } from './waker.ts'
@@ -101,9 +102,10 @@ export class Engine {
   async lookAhead(): Promise<number> {
     const mark = await readWatermark(this.#queues)
     const at = await this.#domain.clock()
-    const span = mark
-      ? { aheadMs: lookAheadMs, dueAfter: mark.through, changedSince: new Date(mark.at.getTime() - commitSlackMs) }
-      : { aheadMs: this.#options.horizonMs }
+    const span =
+      mark && mark.through.getTime() > 0
+        ? { aheadMs: lookAheadMs, dueAfter: mark.through, changedSince: new Date(mark.at.getTime() - commitSlackMs) }
+        : { aheadMs: this.#options.horizonMs }
     let armed = 0
     const limit = 1_000
     for (let page: PendingRow[] = [], after: PendingRow | undefined; ; after = page.at(-1)) {
@@ -112,8 +114,13 @@ export class Engine {
       armed += page.length
       if (page.length < limit) break
     }
-    await writeWatermark(this.#queues, { at, through: new Date(at.getTime() + lookAheadMs) })
+    await moveWatermark(this.#queues, { at, through: new Date(at.getTime() + lookAheadMs) })
     return armed
+  }
+
+  /** For a Redis that has forgotten: the next look-ahead arms everything. Comes before whatever else is put back. */
+  async beginAnew(): Promise<void> {
+    await resetWatermark(this.#queues)
   }
 
   /** Whether Redis still knows how far we have looked; when it does not, it has lost timers too. Throws when it is away. */

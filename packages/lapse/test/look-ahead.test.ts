@@ -1,9 +1,9 @@
-import { readWatermark, writeWatermark } from '@lapse/queue'
+import { moveWatermark, readWatermark } from '@lapse/queue'
 import { testDatabase, testRedis, until } from '@lapse/testkit'
 import pg from 'pg'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createLapse, defineKind } from '../src/index.ts'
+import { createLapse, defineKind, type Queues } from '../src/index.ts'
 
 const pass = defineKind({ name: 'pass', payload: z.strictObject({}), lifetime: { max: '900d' }, reminders: ['1m'] })
 
@@ -19,7 +19,9 @@ const open = async (redis: { url: string; prefix: string }, horizonMs?: number) 
   afterAll(() => lapse.close())
   await until(() => lapse.queues.redis.status === 'ready', { what: 'the connection to Redis' })
   const timers = async () => (await lapse.queues.timers.getJobs(['delayed'])).map((job) => job.id).sort()
-  return { lapse, timers, engine: lapse.engine({ onError: () => {} }) }
+  const engine = lapse.engine({ onError: () => {} })
+  await engine.beginAnew()
+  return { lapse, timers, engine }
 }
 
 /** Lets time pass for a resource, as far as the database is concerned. */
@@ -29,6 +31,10 @@ const age = (id: string, interval: string) =>
        ends_at = ends_at - $2::interval, due_at = due_at - $2::interval, changed_at = changed_at - $2::interval WHERE id = $1`,
     [id, interval],
   )
+
+const flush = async ({ queues }: { queues: Queues }, { prefix }: { prefix: string }) => {
+  for (const key of await queues.redis.keys(`${prefix}:*`)) await queues.redis.del(key)
+}
 
 describe('the look-ahead', () => {
   beforeEach(() => owner.query('DELETE FROM resource'))
@@ -41,7 +47,7 @@ describe('the look-ahead', () => {
     await age(id, '1 hour 51 minutes')
     const mark = await readWatermark(lapse.queues)
     const back = (instant?: Date) => new Date((instant?.getTime() ?? 0) - 111 * 60_000)
-    await writeWatermark(lapse.queues, { through: back(mark?.through), at: back(mark?.at) })
+    await moveWatermark(lapse.queues, { through: back(mark?.through), at: back(mark?.at) })
     expect(await engine.lookAhead()).toBe(1)
     expect(await timers()).toEqual([`${id}-remind-60-v1`])
     await owner.query(`UPDATE resource SET changed_at = changed_at - interval '1 hour'`)
@@ -66,10 +72,30 @@ describe('the look-ahead', () => {
     )
     await engine.lookAhead()
     expect(await engine.isRemembered()).toBe(true)
-    for (const key of await lapse.queues.redis.keys(`${redis.prefix}:*`)) await lapse.queues.redis.del(key)
+    await flush(lapse, redis)
     expect(await engine.isRemembered()).toBe(false)
+    await engine.beginAnew()
     expect(await engine.lookAhead()).toBe(2_500)
     expect(await timers()).toEqual(issued.map(({ id }) => `${id}-remind-60-v1`).sort())
+  })
+
+  it('does not take a Redis that was flushed while it looked for one that remembers', async () => {
+    const redis = testRedis()
+    const { lapse, engine } = await open(redis)
+    for (const begin of [async () => {}, () => engine.lookAhead().then(() => {})]) {
+      await begin()
+      await lapse.issue('pass', { expiresIn: '5m' })
+      const addBulk = lapse.queues.timers.addBulk.bind(lapse.queues.timers)
+      lapse.queues.timers.addBulk = async (jobs) => {
+        const added = await addBulk(jobs)
+        await flush(lapse, redis)
+        return added
+      }
+      await engine.lookAhead()
+      lapse.queues.timers.addBulk = addBulk
+      expect(await engine.isRemembered()).toBe(false)
+      await engine.beginAnew()
+    }
   })
 
   it('leaves out what is overdue or ended, and arms kinds that are not known here, for the watermark is everybody’s', async () => {

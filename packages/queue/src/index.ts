@@ -13,10 +13,11 @@ export { inspectRedis, type RedisReport } from './redis.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'
 export { type TimerOptions, Timers } from './timers.ts'
 export {
+  moveWatermark,
   readWatermark,
+  resetWatermark,
   scheduleUpkeep,
   type UpkeepIntervals,
   type UpkeepTask,
   type Watermark,
-  writeWatermark,
 } from './upkeep.ts'

@@ -31,6 +31,12 @@ export const readWatermark = async (queues: Queues): Promise<Watermark | undefin
   return { through: new Date(through), at: new Date(at) }
 }
 
-export const writeWatermark = async (queues: Queues, watermark: Watermark): Promise<void> => {
-  await queues.redis.set(key(queues), JSON.stringify(watermark))
+/** Only while Redis remembers the one before: a flush in the meantime must not go unnoticed. */
+export const moveWatermark = async (queues: Queues, watermark: Watermark): Promise<void> => {
+  await queues.redis.set(key(queues), JSON.stringify(watermark), 'XX')
+}
+
+/** Begins anew: nothing has been looked at. Done before anything is put back, so that a flush from then on is noticed. */
+export const resetWatermark = async (queues: Queues): Promise<void> => {
+  await queues.redis.set(key(queues), JSON.stringify({ through: new Date(0), at: new Date(0) }))
 }

@@ -8,7 +8,12 @@ await command(
   async () => {
     await startStack({
       program: (app) => [
-        ...['node_modules/tsx/dist/cli.mjs', 'watch', '--clear-screen=false'],
+        ...[
+          'node_modules/tsx/dist/cli.mjs',
+          'watch',
+          '--clear-screen=false',
+          `--include=${process.env.LAPSE_CONFIG || 'lapse.config.ts'}`,
+        ],
         ...['--conditions=source', `apps/${app}/src/main.ts`],
       ],
       level: INFORMATION,

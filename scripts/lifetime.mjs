@@ -95,6 +95,33 @@ export const mustLive = async (name, child, log) => {
   await end(1)
 }
 
+/** One that ends sooner than this after its start would do so again. */
+const STABLE = 5_000
+
+/**
+ * Starts a program, and starts it again when it ends by itself; everything else goes on meanwhile. One that does not stay
+ * up ends the whole command, with the last of `log`, if there is one.
+ */
+export const keepUp = (name, start, log) => {
+  const first = start()
+  const watch = async (child) => {
+    const since = performance.now()
+    const { code, signal, error } = await endOf(child)
+    const how = error?.message ?? signal ?? `exit code ${code}`
+    if (performance.now() - since < STABLE) {
+      console.error(`${name} ended by itself (${how}).${log ? `\n${tail(log)}` : ''}`)
+      return end(1)
+    }
+    console.error(
+      `${name} has ended (${how}). Everything else goes on; it is started again in ${STABLE / 1000} seconds.`,
+    )
+    await new Promise((resolve) => setTimeout(resolve, STABLE))
+    if (!ending) return watch(start())
+  }
+  watch(first)
+  return first
+}
+
 /** What a program we are stopping ends with means nothing; whoever waits for it is not to go on. */
 const endOf = async (child) => {
   const result = await child.ended

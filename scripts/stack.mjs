@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { claim } from './claim.mjs'
 import { generate } from './generate.mjs'
 import { install } from './install.mjs'
-import { atEnd, failure, launch, must, mustLive, tail } from './lifetime.mjs'
+import { atEnd, failure, keepUp, launch, must, tail } from './lifetime.mjs'
 import { root } from './root.mjs'
 import { freePort, until } from './services/network.mjs'
 import { requirePostgres, startPostgres } from './services/postgres.mjs'
@@ -93,12 +93,14 @@ const startApp = async (name, args, { env, level, ready }) => {
   const log = `.data/logs/${name}.log`
   const file = createWriteStream(log, { mode: 0o600 })
   const options = { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }
-  const app = launch(process.execPath, ['--import', './scripts/leash.mjs', ...args], options)
-  for (const stream of [app.stdout, app.stderr]) {
-    stream.pipe(file, { end: false })
-    createInterface({ input: stream }).on('line', (line) => show(name, line, level))
-  }
-  mustLive(name, app, log)
+  keepUp(name, () => {
+    const app = launch(process.execPath, ['--import', './scripts/leash.mjs', ...args], options)
+    for (const stream of [app.stdout, app.stderr]) {
+      stream.pipe(file, { end: false })
+      createInterface({ input: stream }).on('line', (line) => show(name, line, level))
+    }
+    return app
+  })
   let reason = 'no answer'
   const isReady = async () => {
     const answer = await fetch(ready).catch(() => undefined)
@@ -140,6 +142,9 @@ api ${api}
 docs ${api}/docs
 board ${api}/queues  user ${env.LAPSE_BOARD_USER}  password ${env.LAPSE_BOARD_PASSWORD}
 ${inbox ? `inbox ${inbox}\n` : ''}worker ${worker}
+postgres ${env.DATABASE_URL}
+redis ${env.REDIS_URL}
+logs .data/logs
 root-token ${env.LAPSE_ROOT_TOKEN}
 
 A trial that ends in 20 seconds:

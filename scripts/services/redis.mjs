@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
-import { atEnd, failure, launch, mustLive, run, tail } from '../lifetime.mjs'
+import { atEnd, failure, keepUp, launch, mustLive, run, tail } from '../lifetime.mjs'
 import { accepts, freePort, until } from './network.mjs'
 import { findRedisServer, onPath } from './redis-binary.mjs'
 
@@ -43,10 +43,12 @@ const serve = async (home, { program, libraries }, durable) => {
   const persistence = durable ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
   const env = libraries ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env
   const log = join(home, 'server.log')
-  const server = launch(program, [...place, ...persistence, ...SETTINGS], { log, env })
+  const start = () => launch(program, [...place, ...persistence, ...SETTINGS], { log, env })
+  // Lapse goes on without it, and `npm start` shows that; a test run has no use for a Redis that comes and goes.
+  const server = durable ? keepUp('Redis', start, log) : start()
   const ready = async () => server.exitCode !== null || (await ask(port, 'PING'))?.startsWith('+PONG')
   if (!(await until(ready, 20_000)) || server.exitCode !== null) throw failure(`Redis did not start:\n${tail(log)}`)
-  mustLive('Redis', server, log)
+  if (!durable) mustLive('Redis', server, log)
   return port
 }
 

@@ -92,7 +92,7 @@ describe('the board', () => {
     expect(await api.lapse.queues.timers.isPaused()).toBe(false)
   })
 
-  it('writable: it acts for its own page only; and J2: nothing done there extends or ends a resource', async () => {
+  it('J2: nothing done there extends or ends a resource; writable, it acts for its own page only', async () => {
     const { call, timers } = await testApi({ env: { LAPSE_BOARD_WRITABLE: 'true' } })
     const issued = (await call('POST', '/v1/resources', { kind: 'ticket', expires_in: 3_600 })).body
     const [job] = await timers(issued.id)

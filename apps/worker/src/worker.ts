@@ -9,11 +9,25 @@ import { startHealthServer } from './server.ts'
 /** Stops within 10 s: what a runner cannot finish by then is given back to the queue. */
 const closeMs = 7_000
 
+/** The same error again within a minute is counted, and not told: an absent Redis would fill the log. */
+const newsOnly = () => {
+  const told = new Map<string, number>()
+  return (where: string, error: unknown): boolean => {
+    const news = `${where}: ${error instanceof Error ? error.message : error}`
+    const last = told.get(news)
+    if (last !== undefined && performance.now() - last < 60_000) return false
+    if (told.size > 1_000) told.clear()
+    told.set(news, performance.now())
+    return true
+  }
+}
+
 /** Puts a worker together and starts it. */
 export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
+  const isNews = newsOnly()
   const onError = (where: string, error: unknown) => {
     metrics.failed(where)
-    log.warn({ where, err: error }, 'survived an error')
+    if (isNews(where, error)) log.warn({ where, err: error }, 'survived an error')
   }
   const lapse: Lapse = createLapse({
     databaseUrl: env.DATABASE_URL,

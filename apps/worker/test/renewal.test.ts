@@ -108,7 +108,7 @@ describe('renewal', () => {
     expect((await app.lapse.renew('trial', id, { expiresAt: latest })).expiresAt).toEqual(latest)
   })
 
-  it('a revoked or used resource leaves no timer behind, and nothing happens at its old end', async () => {
+  it('B8 revoked or used it leaves no timer behind, and nothing happens at its old end', async () => {
     const revoked = await app.lapse.issue('pass', { expiresIn: '1s' })
     await app.lapse.revoke('pass', revoked.id)
     const used = await app.lapse.issue('pass', { expiresIn: '1s' })

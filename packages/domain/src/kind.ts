@@ -140,6 +140,12 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
   readonly hooks: PerEvent<Hook>
 }
 
+const options = new Set([
+  ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'retention', 'uses', 'words', 'contact'],
+  ...['mail', 'handlers', 'hooks'],
+])
+const events = new Set(['issued', 'used', 'consumed', 'renewed', 'revoked', 'reminded', 'grace', 'expired'])
+
 /**
  * Defines a class of resources: plain data, a few pure functions, and hooks. It owns no clock and no SQL.
  *
@@ -161,6 +167,15 @@ export const defineKind = <const Name extends string, P extends Payload>(
   }
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) wrong('name', 'must be lower case letters, digits and dashes, at most 32')
   if (uses !== 'unlimited' && !(Number.isInteger(uses) && uses >= 1)) wrong('uses', 'must be 1 or more, or "unlimited"')
+
+  for (const option of Object.keys(definition))
+    if (!options.has(option)) wrong(option, `is no option. There are: ${[...options].join(', ')}`)
+  for (const option of ['mail', 'handlers', 'hooks'] as const)
+    for (const [event, effect] of Object.entries(definition[option] ?? {})) {
+      if (!events.has(event)) wrong(`${option}.${event}`, `is no event. There are: ${[...events].join(', ')}`)
+      if (typeof effect !== 'function') wrong(`${option}.${event}`, 'is not a function')
+    }
+  if (lifetime?.max === undefined) wrong('lifetime.max', "is missing: say how long it may live at most, as '60d'")
 
   const minLife = duration('lifetime.min', lifetime.min ?? '1s')
   const maxLife = duration('lifetime.max', lifetime.max)

@@ -1,4 +1,4 @@
-import type { Domain } from '@lapse/domain'
+import { type Domain, isUnavailable } from '@lapse/domain'
 import { inspectRedis, type Queues } from '@lapse/queue'
 
 /** Something would go wrong later, quietly; so it goes wrong now, and says why. */
@@ -13,7 +13,10 @@ export class BootError extends Error {
 /** Looks at both services. Redis may be away: nothing is lost by that. Returns warnings. @throws BootError */
 export const inspect = async (domain: Domain, queues: Queues): Promise<string[]> => {
   const database = await domain.inspect().catch((error: unknown) => {
-    throw new BootError([`PostgreSQL cannot be reached: ${reasonOf(error)}. Check DATABASE_URL.`])
+    const reason = reasonOf(error)
+    if (isUnavailable(error)) throw new BootError([`PostgreSQL cannot be reached: ${reason}. Check DATABASE_URL.`])
+    const how = 'Does the role have its grants? As the owner: LAPSE_APP_ROLE=<role> npm run migrate deploy.'
+    throw new BootError([`PostgreSQL refuses to answer: ${reason}. ${how}`])
   })
   const redis = await reachable(queues)
     .then(() => inspectRedis(queues.redis))

@@ -20,18 +20,32 @@ export const defineConfig = (config: LapseConfig): LapseConfig => config
 
 const usual = ['lapse.config.ts', 'lapse.config.js', 'lapse.config.mjs']
 
+/** Something about the configuration file that its author can mend. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
 /**
  * Loads the configuration at `path`, or `lapse.config.ts` (.js, .mjs) in the working directory, or nothing.
  *
- * @throws Error saying what is wrong with the file
+ * @throws ConfigError saying what is wrong with the file
  */
 export const loadConfig = async (path?: string): Promise<LapseConfig> => {
   const file = path === undefined ? usual.map((name) => resolve(name)).find(existsSync) : resolve(path)
   if (file === undefined) return {}
-  if (!existsSync(file)) throw new Error(`LAPSE_CONFIG names ${file}, and there is no such file.`)
+  if (!existsSync(file)) throw new ConfigError(`LAPSE_CONFIG names ${file}, and there is no such file.`)
   const { createJiti } = await import('jiti')
-  const config: unknown = await createJiti(pathToFileURL(file).href).import(file, { default: true })
+  const load = async (): Promise<unknown> =>
+    createJiti(pathToFileURL(file).href)
+      .import(file, { default: true })
+      .catch((error: Error) => {
+        // The first line of the stack that is in the file says where.
+        const line = error.stack?.split('\n').find((frame) => frame.includes(file))
+        const at = /:(\d+):\d+\)?$/.exec(line ?? '')?.[1]
+        throw new ConfigError(`${file}${at ? `:${at}` : ''}: ${error.message}`, { cause: error })
+      })
+  const config = await load()
   if (typeof config !== 'object' || config === null || ('kinds' in config && !Array.isArray(config.kinds)))
-    throw new Error(`${file} must export by default what defineConfig({ kinds: [...] }) returns.`)
+    throw new ConfigError(`${file} must export by default what defineConfig({ kinds: [...] }) returns.`)
   return config
 }

@@ -1,5 +1,5 @@
 import { BootError } from './boot.ts'
-import { type LapseConfig, loadConfig } from './config.ts'
+import { ConfigError, type LapseConfig, loadConfig } from './config.ts'
 import { describeEnvironment, EnvironmentError, type Values, type Variable } from './environment.ts'
 import { builtInKinds } from './lapse.ts'
 
@@ -46,8 +46,17 @@ export const runService = async <V extends Record<string, Variable>, Env extends
     }
     process.once('SIGTERM', stop).once('SIGINT', stop)
   } catch (error) {
-    const expected = error instanceof EnvironmentError || error instanceof BootError
-    console.error(expected ? error.message : error)
+    console.error(inWords(error))
     process.exit(1)
   }
+}
+
+/** What somebody can mend is said in a sentence; what we have done wrong keeps its stack. */
+const inWords = (error: unknown): unknown => {
+  if (error instanceof EnvironmentError || error instanceof ConfigError || error instanceof BootError)
+    return error.message
+  const { code, port } = error as { code?: string; port?: number }
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is taken. Set PORT (the API's) or LAPSE_WORKER_PORT (the worker's) to another; 0 takes any.`
+  return error
 }

@@ -37,7 +37,7 @@ describe('reminders', () => {
     expect(reminded.latenessMs).toBeGreaterThan(4 * 3_600_000 - 60_000)
     expect(reminded.latenessMs).toBeLessThan(5 * 3_600_000)
     expect((await app.story(id)).map((event) => event.type)).toEqual(['issued', 'reminded'])
-    expect(app.mailsTo(email)).toEqual(['Your trial of your product ends in 20 hours'])
+    expect(app.mailsTo(email)).toEqual(['Your trial of our product ends in 20 hours'])
   })
 
   it('F4 with workers down past the end no reminder goes out at all', async () => {

@@ -41,7 +41,7 @@ export const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
   const { graceMs = grace } = input
   const subject = storableText(`${path}subject`, input.subject)
   if (!(graceMs >= 0 && graceMs <= grace))
-    throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${grace / 1000} seconds for this kind.` })
+    throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${seconds(grace)} for this kind.` })
   const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
   return {
     id: uuidv7(),
@@ -94,11 +94,13 @@ export const lifetimeError = (kind: Kind, refusal: LifetimeRefusal, field: strin
   if (refusal === 'too-short')
     return new LapseError('lifetime_too_short', {
       field,
-      detail: `It must end at least ${minLife / 1000} seconds from now, by the database's clock.`,
+      detail: `It must end at least ${seconds(minLife)} from now, by the database's clock.`,
     })
   const latest = issuedAt && ` That is ${new Date(issuedAt.getTime() + maxLife).toISOString()}.`
   return new LapseError('lifetime_too_long', {
     field,
-    detail: `It may end at most ${maxLife / 1000} seconds after it was issued, renewals included.${latest ?? ''}`,
+    detail: `It may end at most ${seconds(maxLife)} after it was issued, renewals included.${latest ?? ''}`,
   })
 }
+
+const seconds = (ms: number): string => (ms === 1000 ? 'one second' : `${ms / 1000} seconds`)

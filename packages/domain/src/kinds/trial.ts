@@ -10,7 +10,7 @@ const payload = z.strictObject({
 
 export type TrialPayload = z.infer<typeof payload>
 
-const productOf = (resource: Resource<TrialPayload>) => resource.payload.product ?? 'your product'
+const productOf = (resource: Resource<TrialPayload>) => resource.payload.product ?? 'our product'
 
 /** Someone may use something for a while before paying for it. */
 export const trial = defineKind({

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import { createLapse, type Lapse, type LapseConfig } from 'lapse'
+import { createLapse, type Lapse, type LapseConfig, lapseOptions } from 'lapse'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import type { Env } from './env.ts'
@@ -9,11 +9,7 @@ import { createMetrics } from './metrics.ts'
 export const startApi = async (env: Env, config: LapseConfig, log: Logger) => {
   const metrics = createMetrics()
   const lapse: Lapse = createLapse({
-    databaseUrl: env.DATABASE_URL,
-    redisUrl: env.REDIS_URL,
-    prefix: env.LAPSE_PREFIX,
-    kinds: config.kinds ?? [],
-    horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
+    ...lapseOptions(env, config),
     onError: (error) => log.warn({ err: error }, 'timers are pending'),
     onLapsed: metrics.lapsed,
   })

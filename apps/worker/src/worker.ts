@@ -1,4 +1,12 @@
-import { createLapse, createMailer, type Lapse, type LapseConfig, type QueueName, startRunner } from 'lapse'
+import {
+  createLapse,
+  createMailer,
+  type Lapse,
+  type LapseConfig,
+  lapseOptions,
+  type QueueName,
+  startRunner,
+} from 'lapse'
 import type { Logger } from 'pino'
 import type { Env } from './env.ts'
 import { createMetrics } from './metrics.ts'
@@ -30,11 +38,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     if (isNews(where, error)) log.warn({ where, err: error }, 'survived an error')
   }
   const lapse: Lapse = createLapse({
-    databaseUrl: env.DATABASE_URL,
-    redisUrl: env.REDIS_URL,
-    prefix: env.LAPSE_PREFIX,
-    kinds: config.kinds ?? [],
-    horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
+    ...lapseOptions(env, config),
     onError: (error) => onError('after-commit', error),
   })
   const metrics = createMetrics(lapse)

@@ -1,3 +1,4 @@
+import { withDeadline } from './deadline.ts'
 import type { Prisma } from './generated/prisma/client.ts'
 import type { EventType, Kind } from './kind.ts'
 import type { Registry } from './registry.ts'
@@ -5,27 +6,16 @@ import { resourceOf } from './seen.ts'
 import { type ResourceRow, sql } from './store/live.ts'
 import type { Recorded } from './store/record.ts'
 
-/** A hook threw; the transaction it ran in is undone. `ids` are the resources it was given. */
+/** A hook threw; the transaction it ran in is undone. */
 export class HookError extends Error {
-  readonly ids: readonly string[]
-
-  constructor(kind: string, type: EventType, ids: readonly string[], cause: unknown) {
+  constructor(kind: string, type: EventType, cause: unknown) {
     super(`the ${type} hook of ${kind} threw: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     this.name = 'HookError'
-    this.ids = ids
   }
 }
 
 /** Below the transaction's own time-out, which ends the transaction but not what waits for the hook. */
 const deadlineMs = 10_000
-
-const withinDeadline = async (running: Promise<void> | void): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`it did not finish within ${deadlineMs / 1000} seconds`)), deadlineMs)
-  })
-  await Promise.race([running, late]).finally(() => clearTimeout(timer))
-}
 
 /** Runs the kind's hooks for what has just happened to these rows, one call for each type of event. */
 export const runHooks = async (
@@ -46,17 +36,12 @@ export const runHooks = async (
       to: row.status,
     }))
     try {
-      await withinDeadline(hook(tx, happenings))
+      await withDeadline(hook(tx, happenings), deadlineMs)
       // A hook may have caught the error of its own statement. PostgreSQL has given the transaction up then, and would
       // answer the commit with a quiet rollback; this makes it say so.
       await tx.$queryRaw(sql`SELECT 1`)
     } catch (error) {
-      throw new HookError(
-        kind.name,
-        type,
-        batch.map((row) => row.id),
-        error,
-      )
+      throw new HookError(kind.name, type, error)
     }
   }
 }

@@ -2,6 +2,7 @@ export { type Advanced, nextTimer } from './advance.ts'
 export { type Backoff, backoff } from './backoff.ts'
 export type { Change } from './change.ts'
 export { isUnavailable } from './database.ts'
+export { withDeadline } from './deadline.ts'
 export type {
   Attempt,
   AttemptOutcome,

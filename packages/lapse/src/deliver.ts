@@ -1,4 +1,12 @@
-import { type AttemptOutcome, type Backoff, backoff, type Claim, type Domain, type Happening } from '@lapse/domain'
+import {
+  type AttemptOutcome,
+  type Backoff,
+  backoff,
+  type Claim,
+  type Domain,
+  type Happening,
+  withDeadline,
+} from '@lapse/domain'
 import { type DeliveryChannel, done, drop, type Outcome, retryIn } from '@lapse/queue'
 import { render } from './mail/letter.ts'
 import { type Mailer, RefusedError } from './mail/mailer.ts'
@@ -34,7 +42,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions) => {
   const attempt = async (channel: DeliveryChannel, claim: Claim): Promise<AttemptOutcome> => {
     try {
       // Not longer than the lease: then it would be another's.
-      await withinLease(senders[channel](claim), leaseMs)
+      await withDeadline(senders[channel](claim), 0.9 * leaseMs)
       return { status: 'sent' }
     } catch (cause) {
       const error = cause instanceof Error ? cause.message : String(cause)
@@ -55,15 +63,6 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions) => {
     options.onAttempt?.(channel, claim.row.kind, outcome.status)
     return outcome.status === 'failed' ? retryIn(outcome.retryInMs) : done
   }
-}
-
-const withinLease = (sending: Promise<void>, leaseMs: number): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const message = `It did not finish within ${(0.9 * leaseMs) / 1000} seconds.`
-    timer = setTimeout(() => reject(new Error(message)), 0.9 * leaseMs)
-  })
-  return Promise.race([sending, late]).finally(() => clearTimeout(timer))
 }
 
 export type Deliverer = ReturnType<typeof createDeliverer>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { LapseConfig } from './config.ts'
 
 /** One environment variable. */
 export interface Variable<T = unknown> {
@@ -112,3 +113,12 @@ export const commonVariables = {
   } satisfies Variable,
   HOST: variable.text('127.0.0.1'),
 }
+
+/** What those variables and the configuration mean for `createLapse`. */
+export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [] }: LapseConfig) => ({
+  databaseUrl: env.DATABASE_URL,
+  redisUrl: env.REDIS_URL,
+  prefix: env.LAPSE_PREFIX,
+  kinds,
+  horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
+})

@@ -53,6 +53,7 @@ export {
   commonVariables,
   describeEnvironment,
   EnvironmentError,
+  lapseOptions,
   readEnvironment,
   type Values,
   type Variable,

@@ -6,20 +6,23 @@ import { generate } from './generate.mjs'
 import { install } from './install.mjs'
 import { atEnd, command, must, run } from './lifetime.mjs'
 import { root } from './root.mjs'
+import { findChromium } from './services/chromium.mjs'
 import { cleanEnvironment, privateServices } from './services/private.mjs'
 
 process.chdir(root)
 
 /** What packages/testkit reads. */
-const testEnvironment = ({ folder, postgres, redis, server }) => ({
+const testEnvironment = ({ folder, postgres, redis, server }, chromium) => ({
   ...cleanEnvironment(),
   // What an interrupted test leaves there goes with the services.
   TMPDIR: folder,
   LAPSE_TEST_OWNER_URL: postgres.ownerUrl,
   LAPSE_TEST_APP_URL: postgres.appUrl,
+  LAPSE_TEST_POSTGRES_LOG: postgres.log,
   LAPSE_TEST_REDIS_URL: redis.url,
   LAPSE_REDIS_SERVER: server.program,
   LAPSE_REDIS_LIB: server.libraries,
+  LAPSE_TEST_CHROMIUM: chromium ? JSON.stringify(chromium) : '',
 })
 
 /** Counts what was really run; a file that failed outside of its tests counts as one failure. */
@@ -37,6 +40,9 @@ await command(async () => {
   let summary = ''
   // The first to be registered is the last to be done: the counts end the output.
   atEnd(() => summary && console.log(summary))
+  // The slowest of the preparations where it has to be fetched, and it needs nothing that is installed here.
+  const finding = findChromium(join(root, '.data/chromium'))
+  finding.catch(() => {})
   await install()
   const building = generate().then(() => build())
   // The tests read the sources, so most of them still have something to say when another package does not compile.
@@ -44,7 +50,7 @@ await command(async () => {
     () => true,
     (error) => console.error(error.message),
   )
-  const [services] = await Promise.all([privateServices({ durable: false }), compiled])
+  const [services, chromium] = await Promise.all([privateServices({ durable: false }), finding, compiled])
   const { postgres, folder } = services
   const migration = { MIGRATE_DATABASE_URL: postgres.ownerUrl, LAPSE_APP_ROLE: postgres.appRole }
   await must('migrate', process.execPath, ['scripts/migrate.mjs', 'deploy'], {
@@ -56,7 +62,7 @@ await command(async () => {
   const code = await run(
     process.execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...process.argv.slice(2)],
-    { env: testEnvironment(services) },
+    { env: testEnvironment(services, chromium) },
   )
   const { passed, failed, skipped } = existsSync(report) ? count(report) : { passed: 0, failed: 0, skipped: 0 }
   if (passed + failed === 0) console.error('No test was run.')

@@ -16,7 +16,7 @@ const THROW_AWAY = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off
 
 /**
  * Starts the server that lives in `home`, made on first use, or takes over one that a killed command left running.
- * Answers the addresses of the database `lapse` for the owner and for the application role.
+ * Answers the addresses of the database `lapse` for the owner and for the application role, and its log.
  */
 export const startPostgres = async (home, { durable = true } = {}) => {
   mkdirSync(home, { recursive: true, mode: 0o700 })
@@ -30,7 +30,7 @@ export const startPostgres = async (home, { durable = true } = {}) => {
   const port = (await leftRunning(data, superuser)) ?? (await serve({ home, data, user, postgres, durable, superuser }))
   await ensureRoles(superuser(port), passwords)
   const url = (role) => `postgresql://${role}:${passwords[role]}@127.0.0.1:${port}/${DATABASE}`
-  return { ownerUrl: url(OWNER), appUrl: url(APP), appRole: APP, how }
+  return { ownerUrl: url(OWNER), appUrl: url(APP), appRole: APP, how, log: join(home, 'server.log') }
 }
 
 /** The owner's address of the server in `home`, when it runs. */
@@ -151,7 +151,9 @@ const ensureRoles = async (connectionString, passwords) => {
     await client.query(`ALTER ROLE ${role} LOGIN PASSWORD '${passwords[role]}'`)
   }
   // The owner makes and drops databases of its own (shadow databases, one for each test file), connected or not.
+  // And a test may have all statements of its own database logged.
   await client.query(`ALTER ROLE ${OWNER} CREATEDB; GRANT pg_signal_backend TO ${OWNER}`)
+  await client.query(`GRANT SET ON PARAMETER log_statement TO ${OWNER}`)
   if (!(await exists('SELECT FROM pg_database WHERE datname = $1', DATABASE)))
     await client.query(`CREATE DATABASE ${DATABASE} OWNER ${OWNER}`)
   await client.end()

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
 import pg from 'pg'
 import { afterFile } from './after-file.ts'
 import { setting } from './environment.ts'
@@ -8,6 +9,8 @@ export interface TestDatabase {
   readonly url: string
   /** For the owner, who may. */
   readonly ownerUrl: string
+  /** Lets PostgreSQL log every statement on new connections, with its values; the function answers what it has written. */
+  logAll(): Promise<() => string>
 }
 
 /** A migrated, empty database for this test file alone; dropped after it. */
@@ -17,7 +20,16 @@ export const testDatabase = async (): Promise<TestDatabase> => {
   await asOwner((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${template.pathname.slice(1)}`))
   afterFile(() => asOwner((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)))
   const address = (url: URL) => Object.assign(new URL(url), { pathname: name }).href
-  return { url: address(application), ownerUrl: address(template) }
+  return {
+    url: address(application),
+    ownerUrl: address(template),
+    logAll: async () => {
+      await asOwner((client) => client.query(`ALTER DATABASE ${name} SET log_statement = 'all'`))
+      const log = setting('LAPSE_TEST_POSTGRES_LOG')
+      const { size } = statSync(log)
+      return () => readFileSync(log).subarray(size).toString()
+    },
+  }
 }
 
 /** Not in the template itself: it cannot be copied while somebody is connected to it. */

@@ -1,3 +1,4 @@
+export * from './browser.ts'
 export * from './database.ts'
 export * from './inbox.ts'
 export * from './process.ts'

@@ -9,7 +9,7 @@ import { cleanEnvironment, privateServices } from './services/private.mjs'
 await command(async () => {
   process.chdir(root)
   await install()
-  const compiled = generate().then(() => build('packages/bench', 'apps/worker'))
+  const compiled = generate().then(() => build('packages/bench', 'apps/api', 'apps/worker'))
   const [{ postgres, redis }] = await Promise.all([privateServices({ durable: true }), compiled])
   const env = {
     ...cleanEnvironment(),

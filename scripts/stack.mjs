@@ -1,6 +1,6 @@
 // Everything that `npm start` and `npm run dev` bring up, and the lines that say where it is.
 import { randomBytes, randomInt } from 'node:crypto'
-import { createWriteStream, mkdirSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { claim } from './claim.mjs'
 import { generate } from './generate.mjs'
@@ -35,12 +35,15 @@ export const startStack = async ({ prepare = async () => {}, program, level = WA
   const api = await freePort(Number(process.env.PORT || 3000), host)
   const worker = await freePort(Number(process.env.LAPSE_WORKER_PORT || 3001), host)
   const { MIGRATE_DATABASE_URL, LAPSE_APP_ROLE, ...inherited } = process.env
+  const at = (port) => `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${port}`
   const env = {
     ...inherited,
     DATABASE_URL: postgres.appUrl,
     REDIS_URL: redis.url,
     SMTP_URL: mail.smtpUrl,
     LAPSE_MAIL_FROM: process.env.LAPSE_MAIL_FROM || 'Lapse <lapse@localhost>',
+    LAPSE_SECRET: process.env.LAPSE_SECRET || lastingSecret(),
+    LAPSE_PUBLIC_URL: process.env.LAPSE_PUBLIC_URL || at(api),
     LAPSE_ROOT_TOKEN: process.env.LAPSE_ROOT_TOKEN || newRootToken(),
     LAPSE_BOARD_USER: process.env.LAPSE_BOARD_USER || 'lapse',
     LAPSE_BOARD_PASSWORD: process.env.LAPSE_BOARD_PASSWORD || randomBytes(12).toString('base64url'),
@@ -48,7 +51,6 @@ export const startStack = async ({ prepare = async () => {}, program, level = WA
     PORT: String(api),
     LAPSE_WORKER_PORT: String(worker),
   }
-  const at = (port) => `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${port}`
   await Promise.all([
     startApp('api', program('api'), { env, level, ready: `${at(api)}/readyz` }),
     startApp('worker', program('worker'), { env, level, ready: `${at(worker)}/readyz` }),
@@ -121,6 +123,13 @@ const show = (name, line, level) => {
   if (!(entry.level >= level)) return
   const word = entry.level >= 50 ? 'error: ' : entry.level >= WARNING ? 'warning: ' : ''
   console.error(`${name}: ${word}${[entry.msg, entry.err?.message].filter(Boolean).join(': ')}`)
+}
+
+/** What is sealed with it outlives the command. */
+const lastingSecret = () => {
+  const file = '.data/secret'
+  if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600 })
+  return readFileSync(file, 'utf8').trim()
 }
 
 const newRootToken = () => {

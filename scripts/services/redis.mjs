@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { atEnd, failure, keepUp, launch, mustLive, run, tail } from '../lifetime.mjs'
+import { onPath } from './debian.mjs'
 import { accepts, freePort, until } from './network.mjs'
-import { findRedisServer, onPath } from './redis-binary.mjs'
+import { findRedisServer } from './redis-binary.mjs'
 
 /** `hz` decides how late a timer fires, the listpack value halves a timer's memory; losing a key loses a timer. */
 const SETTINGS = ['--hz', '100', '--hash-max-listpack-value', '512', '--maxmemory-policy', 'noeviction', '--save', '']
@@ -87,7 +88,13 @@ const fromDocker = async (root) => {
   // A project of its own, beside a `docker compose up` of everything; an empty port lets Docker choose one. Compose
   // reads the whole file, so what the other services require must have some value.
   const compose = ['compose', '--project-name', 'lapse-npm-start']
-  const required = ['POSTGRES_PASSWORD', 'LAPSE_APP_PASSWORD', 'LAPSE_ROOT_TOKEN', 'LAPSE_BOARD_PASSWORD']
+  const required = [
+    'POSTGRES_PASSWORD',
+    'LAPSE_APP_PASSWORD',
+    'LAPSE_ROOT_TOKEN',
+    'LAPSE_BOARD_PASSWORD',
+    'LAPSE_SECRET',
+  ]
   const env = { ...process.env, ...Object.fromEntries(required.map((name) => [name, 'unused'])), REDIS_PORT: '' }
   const options = { cwd: root, env }
   if ((await run('docker', [...compose, 'up', '--detach', '--wait', 'redis'], options)) !== 0) return undefined

@@ -15,8 +15,12 @@ export const startApi = async (env: Env, config: LapseConfig, log: Logger) => {
   })
   try {
     for (const warning of await lapse.inspect()) log.warn(warning)
+    if (!env.LAPSE_SECRET)
+      log.warn(
+        'LAPSE_SECRET is not set: nothing can be issued whose token has to be mailed, such as invites and sign-in.',
+      )
     if (env.LAPSE_BOARD_PASSWORD && env.LAPSE_BOARD_PASSWORD.length < 12)
-      log.warn('LAPSE_BOARD_PASSWORD is shorter than 12 characters, and nothing stops a machine from guessing it.')
+      log.warn('LAPSE_BOARD_PASSWORD is shorter than 12 characters. Choose a longer one.')
     const app = await buildApp({ lapse, env, metrics, log })
     await app.listen({ host: env.HOST, port: env.PORT })
     const { port } = app.server.address() as AddressInfo

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import cookie from '@fastify/cookie'
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify'
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Lapse } from 'lapse'
@@ -12,15 +13,29 @@ import { sendNotFound, sendProblem } from './http/errors.ts'
 import { createOnce } from './http/idempotency.ts'
 import { validatorCompiler } from './http/input.ts'
 import { acceptJsonOnly } from './http/json.ts'
+import { createLimits } from './http/limits.ts'
+import { createMail } from './http/mailing.ts'
 import { refuseOtherMethods } from './http/methods.ts'
+import { createRedeem } from './http/redemption.ts'
+import { knowWho } from './http/who.ts'
 import type { Metrics } from './metrics.ts'
+import { sendNotFoundAsWanted } from './pages/errors.ts'
+import { registerPages } from './pages/pages.ts'
+import { abuseRoutes } from './routes/abuse.ts'
 import { deliveryRoutes } from './routes/deliveries.ts'
 import { eventRoutes } from './routes/events.ts'
 import { healthRoutes } from './routes/health.ts'
+import { inviteRoutes } from './routes/invites.ts'
+import { membershipRoutes } from './routes/memberships.ts'
+import { organizationRoutes } from './routes/organizations.ts'
 import { resourceRoutes } from './routes/resources.ts'
 import type { App } from './routes/route.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import { signInRoutes } from './routes/sign-in.ts'
 import { trialRoutes } from './routes/trials.ts'
+import { userRoutes } from './routes/users.ts'
 import { verbRoutes } from './routes/verbs.ts'
+import { verificationRoutes } from './routes/verifications.ts'
 
 /** No caller waits longer than this, whatever PostgreSQL does. */
 const answerMs = 6_000
@@ -49,6 +64,8 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     bodyLimit: 1024 * 1024,
+    // As long as the longest reference.
+    routerOptions: { maxParamLength: 500 },
     requestTimeout: 30_000,
     // While it closes, what still arrives on an open connection is answered like everything else.
     return503OnClosing: false,
@@ -59,7 +76,7 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler(sendProblem)
-  app.setNotFoundHandler(sendNotFound)
+  app.setNotFoundHandler(sendNotFoundAsWanted)
   acceptJsonOnly(app)
   answerWithin(app, answerMs)
 
@@ -72,6 +89,9 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
 
   closeConnectionsAtEnd(app)
 
+  const limits = createLimits(lapse.queues, { key: env.rootTokenHash, onRefused: metrics.limited })
+  const once = createOnce(lapse, env.rootTokenHash)
+  await app.register(cookie)
   await registerDocs(app)
   await app.register(async (scope: App) => {
     const refuse = refuseOtherMethods(scope)
@@ -79,25 +99,42 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
     refuse()
   })
   await app.register(async (scope: App) => {
-    scope.addHook('onRequest', requireToken(env.rootTokenHash))
+    scope.addHook('onRequest', requireToken(env.rootTokenHash, limits))
     const refuse = refuseOtherMethods(scope)
-    const context = { lapse, once: createOnce(lapse, env.rootTokenHash) }
+    const context = { lapse, once }
     resourceRoutes(scope, context)
     verbRoutes(scope, context)
     trialRoutes(scope, context)
+    organizationRoutes(scope, context)
+    userRoutes(scope, context)
+    membershipRoutes(scope, context)
     eventRoutes(scope, context)
     deliveryRoutes(scope, context)
     refuse()
   })
+  const redeem = createRedeem(limits, metrics)
+  const people = { lapse, once, redeem, mail: createMail(limits), limits, metrics, publicUrl: env.LAPSE_PUBLIC_URL }
+  // Not for the host application alone: each route says whom it is for.
+  await app.register(async (scope: App) => {
+    knowWho(scope, { lapse, limits, hash: env.rootTokenHash })
+    const refuse = refuseOtherMethods(scope)
+    inviteRoutes(scope, people)
+    signInRoutes(scope, people)
+    sessionRoutes(scope, people)
+    verificationRoutes(scope, people)
+    abuseRoutes(scope, people)
+    refuse()
+  })
+  await registerPages(app, people)
   // What is not there is nobody's business without a token either.
   await app.register(
     async (scope) => {
-      scope.addHook('onRequest', requireToken(env.rootTokenHash))
+      scope.addHook('onRequest', requireToken(env.rootTokenHash, limits))
       scope.setNotFoundHandler(sendNotFound)
     },
     { prefix: '/v1' },
   )
-  await registerBoard(app, lapse.queues, env)
+  await registerBoard(app, lapse.queues, env, limits)
   return app
 }
 

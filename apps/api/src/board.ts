@@ -8,6 +8,7 @@ import { showDueTimes } from './due-times.ts'
 import type { Env } from './env.ts'
 import { login } from './http/auth.ts'
 import { sendProblem } from './http/errors.ts'
+import type { Limits } from './http/limits.ts'
 import { HttpError } from './http/problem.ts'
 import type { App } from './routes/route.ts'
 
@@ -26,7 +27,7 @@ const explained: Record<keyof Pick<Queues, 'timers' | 'email' | 'handler' | 'upk
 }
 
 /** Bull Board behind a login; it shows, and acts only when LAPSE_BOARD_WRITABLE is set. */
-export const registerBoard = async (app: App, queues: Queues, env: Env): Promise<void> => {
+export const registerBoard = async (app: App, queues: Queues, env: Env, { login: limit }: Limits): Promise<void> => {
   const { LAPSE_BOARD_USER: user, LAPSE_BOARD_PASSWORD: password, LAPSE_BOARD_WRITABLE: writable } = env
   if (password === undefined) {
     const closed = async () => {
@@ -58,8 +59,10 @@ export const registerBoard = async (app: App, queues: Queues, env: Env): Promise
   const isLogin = login(user, password)
   await app.register(async (scope) => {
     await scope.register(basicAuth, {
-      validate: async (givenUser, givenPassword) => {
-        if (!isLogin(givenUser, givenPassword)) throw new Error('Another user or password')
+      validate: async (givenUser, givenPassword, { ip }) => {
+        if (isLogin(givenUser, givenPassword)) return limit.passed(ip)
+        await limit.failed(ip)
+        throw new Error('Another user or password')
       },
       authenticate: { realm: 'Lapse' },
     })
@@ -67,7 +70,8 @@ export const registerBoard = async (app: App, queues: Queues, env: Env): Promise
     // Refusals are answered here: what is thrown would meet the board's own error handler.
     scope.addHook('onRequest', (request, reply, done) => {
       scope.basicAuth.call(scope, request, reply, (error) => {
-        if (error) sendProblem(new HttpError('unauthorized', { detail: 'Log in to see the queues.' }), request, reply)
+        const refusal = new HttpError('unauthorized', { detail: 'Log in to see the queues.' })
+        if (error) sendProblem(error instanceof HttpError ? error : refusal, request, reply)
         else done()
       })
     })

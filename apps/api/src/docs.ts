@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { sessionCookie } from './http/cookie.ts'
 import { type Described, finished } from './http/described.ts'
 import type { App } from './routes/route.ts'
 
@@ -12,6 +13,13 @@ Errors are problems (RFC 9457) with a stable \`code\`. Instants go in as RFC 333
 const tags = [
   { name: 'resources', description: 'Any kind, and the verbs on one.' },
   { name: 'trials', description: 'Trials in their own words.' },
+  { name: 'organizations', description: 'Whom resources are issued in.' },
+  { name: 'users', description: 'People with an address.' },
+  { name: 'memberships', description: 'Who belongs to which organization, and as what.' },
+  { name: 'invites', description: 'Ask somebody to join an organization, and what comes of it.' },
+  { name: 'sign-in', description: 'By a link that is sent by mail. Needs no token.' },
+  { name: 'sessions', description: 'Who is signed in.' },
+  { name: 'verifications', description: 'Proof that somebody reads an address.' },
   { name: 'events', description: 'The audit.' },
   { name: 'deliveries', description: 'The ledger of side effects.' },
   { name: 'operation', description: 'For those who run it; no token is needed.' },
@@ -29,7 +37,11 @@ export const registerDocs = async (app: App): Promise<void> => {
       info: { title: 'Lapse', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
       tags,
       components: {
-        securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'The root API token.' } },
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer', description: 'The root API token.' },
+          session: { type: 'http', scheme: 'bearer', description: 'The token of a session: `lps_session_…`.' },
+          cookie: { type: 'apiKey', in: 'cookie', name: sessionCookie, description: 'The same, for our own pages.' },
+        },
       },
     },
     transform: jsonSchemaTransform,

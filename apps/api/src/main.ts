@@ -1,12 +1,12 @@
 import { runService } from 'lapse'
-import { pino } from 'pino'
 import { startApi } from './api.ts'
 import { readEnv, variables } from './env.ts'
+import { createLog } from './log.ts'
 
 await runService({
   name: 'API',
   variables,
   readEnv,
-  log: (env) => pino({ name: 'lapse-api', level: env.LAPSE_LOG_LEVEL, redact: ['*.headers.authorization'] }),
+  log: (env) => createLog({ level: env.LAPSE_LOG_LEVEL }),
   start: startApi,
 })

@@ -21,11 +21,31 @@ export const createMetrics = () => {
     labelNames: ['kind', 'type', 'trigger'],
     registers,
   })
+  const refusals = new Counter({
+    name: 'lapse_rate_limited_total',
+    help: 'Requests and mails refused because there were too many, by limit.',
+    labelNames: ['limit'],
+    registers,
+  })
+  const redemptions = new Counter({
+    name: 'lapse_redemptions_total',
+    help: 'Tokens and codes that were redeemed, by what came of it; the events of the type refused have the reasons.',
+    labelNames: ['kind', 'outcome'],
+    registers,
+  })
+  const signInRequests = new Counter({
+    name: 'lapse_sign_in_requests_total',
+    help: 'Links to sign in that were asked for, for known and unknown addresses.',
+    registers,
+  })
   return {
     registry,
     /** `route` is the pattern, so that no id becomes a label. */
     answered: (method: string, route: string, status: number, seconds: number) =>
       duration.observe({ method, route, status }, seconds),
+    redeemed: (kind: string, outcome: string) => redemptions.inc({ kind, outcome }),
+    signInRequested: () => signInRequests.inc(),
+    limited: (limit: string) => refusals.inc({ limit }),
     lapsed: (rows: Lapsed) => {
       for (const { kind, type } of rows) transitions.inc({ kind, type, trigger: 'lazy' })
     },

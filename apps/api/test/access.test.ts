@@ -21,6 +21,7 @@ describe('access', () => {
       ['GET', '/v1/events'],
       ['GET', '/v1/deliveries'],
       ['POST', '/v1/trials'],
+      ['DELETE', '/v1/users/somebody'],
       ['GET', '/v1/nothing-here'],
     ] as const) {
       const { status, body, headers } = await call(method, path, undefined, { authorization })

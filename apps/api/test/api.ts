@@ -2,13 +2,14 @@ import { connect, createServer, type Socket } from 'node:net'
 import { type TestDatabase, testDatabase, testRedis, until } from '@lapse/testkit'
 import { createLapse } from 'lapse'
 import pg from 'pg'
-import { pino } from 'pino'
 import { afterAll } from 'vitest'
 import { startApi } from '../src/api.ts'
 import { readEnv } from '../src/env.ts'
+import { createLog } from '../src/log.ts'
 import { kinds } from './kinds.config.ts'
 
 export const token = 'lps_root_for_the_tests_of_the_api_only'
+export const secret = 'a secret of the tests that is long enough'
 export const board = { user: 'lapse', password: 'a-password-for-the-board' }
 
 // biome-ignore lint/suspicious/noExplicitAny: what JSON holds is what the tests are about.
@@ -57,6 +58,7 @@ export const testApi = async ({ redis = testRedis(), databaseUrl, env = {}, log 
     REDIS_URL: redis.url,
     LAPSE_PREFIX: redis.prefix ?? 'lapse',
     LAPSE_ROOT_TOKEN: token,
+    LAPSE_SECRET: secret,
     LAPSE_BOARD_PASSWORD: board.password,
     PORT: '0',
     ...env,
@@ -64,10 +66,16 @@ export const testApi = async ({ redis = testRedis(), databaseUrl, env = {}, log 
   const api = await startApi(
     readEnv({ ...variables, ...(databaseUrl && { DATABASE_URL: await databaseUrl(database.url) }) }),
     { kinds },
-    log ? pino({ level: 'trace' }, { write: log }) : pino({ level: 'silent' }),
+    createLog({ level: log ? 'trace' : 'silent' }, log && { write: log }),
   )
   // Beside the API: its own application, with the library.
-  const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix: variables.LAPSE_PREFIX, kinds })
+  const lapse = createLapse({
+    databaseUrl: database.url,
+    redisUrl: redis.url,
+    prefix: variables.LAPSE_PREFIX,
+    kinds,
+    secrets: [secret],
+  })
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
   owner.on('error', () => {})
   afterAll(async () => {
@@ -97,6 +105,12 @@ export const testApi = async ({ redis = testRedis(), databaseUrl, env = {}, log 
         (SELECT jsonb_agg(e ORDER BY id) FROM event e) AS events,
         (SELECT jsonb_agg(d ORDER BY id) FROM delivery d) AS deliveries,
         (SELECT count(*) FROM idempotency_key) AS answers`),
+    /** The directory and its audit, to tell that nothing was written. */
+    directory: () =>
+      sql(`SELECT (SELECT jsonb_agg(o ORDER BY id) FROM directory_organization o) AS organizations,
+        (SELECT jsonb_agg(u ORDER BY id) FROM directory_user u) AS users,
+        (SELECT jsonb_agg(m ORDER BY id) FROM directory_membership m) AS memberships,
+        (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM idempotency_key) AS answers`),
     /** The timers that stand in Redis for a resource. */
     timers: async (id: string) => {
       await until(() => lapse.queues.redis.status === 'ready')

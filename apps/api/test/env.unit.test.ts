@@ -57,7 +57,7 @@ describe('the environment', () => {
       Object.entries(variables)
         .filter(([, one]) => 'secret' in one && one.secret)
         .map(([name]) => name),
-    ).toEqual(['LAPSE_ROOT_TOKEN', 'LAPSE_ROOT_TOKEN_HASH', 'LAPSE_BOARD_PASSWORD'])
+    ).toEqual(['LAPSE_SECRET', 'LAPSE_ROOT_TOKEN', 'LAPSE_ROOT_TOKEN_HASH', 'LAPSE_BOARD_PASSWORD'])
     expect(readEnv({ ...services, LAPSE_ROOT_TOKEN: token })).toMatchObject({
       HOST: '127.0.0.1',
       PORT: 3000,

@@ -15,7 +15,7 @@ const refused: [string, unknown, string | undefined, RegExp][] = [
   ['an array', [], undefined, /JSON object/],
   ['null', 'null', undefined, /JSON object/],
   ['no kind', {}, 'kind', /missing/],
-  ['a kind that is none', { kind: 'nope', expires_in: 5 }, 'kind', /Configured here: trial, ticket, pass/],
+  ['a kind that is none', { kind: 'nope', expires_in: 5 }, 'kind', /Configured here: trial, .*ticket, pass/],
   ['an unknown field', { kind: 'pass', expire_in: 5 }, 'expire_in', /Known here: .*expires_in/],
   ['null for a text', { kind: 'pass', scope: null }, 'scope', /string/],
   ['a number for a text', { kind: 'pass', subject: 7 }, 'subject', /string/],
@@ -123,6 +123,7 @@ describe('strict input', () => {
     ['status=dead', 'status'],
     ['scope=', 'scope'],
     ['scop=acme', 'scop'],
+    ['organization_id=acme', 'organization_id'],
     ['scope=a%00', 'scope'],
   ])('the query %s is a 422', async (query, field) => {
     const { body } = await api.call('GET', `/v1/resources?${query}`)

@@ -21,7 +21,7 @@ const operations = (): [string, Body][] =>
 const routes = (): string[] => {
   const folder = new URL('../src/routes/', import.meta.url)
   const source = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), 'utf8'))
-  const found = [...source.join('').matchAll(/app\.(get|post)\(\s*['`]([^'`]+)['`]/g)]
+  const found = [...source.join('').matchAll(/app\.(get|post|patch|delete)\(\s*['`]([^'`]+)['`]/g)]
   return found.flatMap(([, method = '', path = '']) =>
     (path.endsWith('}') ? ['revoke', 'expire'] : ['']).map(
       (verb) => `${method.toUpperCase()} ${path.replace(/\$\{verb\}$/, verb).replaceAll(/:(\w+)/g, '{$1}')}`,
@@ -60,11 +60,27 @@ describe('the description', () => {
     }
   })
 
-  it('everything under /v1 needs the token and may answer 401, 500 and 503', () => {
-    expect(description.components.securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' })
+  it('everything under /v1 says who may ask, which is the bearer of the root token unless it is listed here', () => {
+    const { token, session, cookie } = description.components.securitySchemes
+    expect([token, session]).toEqual([token, session].map(() => expect.objectContaining({ scheme: 'bearer' })))
+    expect(cookie).toMatchObject({ type: 'apiKey', in: 'cookie' })
+    const [root, signedIn] = [{ token: [] }, [{ session: [] }, { cookie: [] }]]
+    const others: Record<string, object[]> = {
+      'POST /v1/sign-in': [],
+      'POST /v1/sessions': [{}, root],
+      'GET /v1/sessions': [root, ...signedIn],
+      'GET /v1/sessions/current': signedIn,
+      'POST /v1/sessions/{id}/revoke': [root, ...signedIn],
+      'POST /v1/sessions/revoke': [root, ...signedIn],
+      'GET /v1/invites/mine': signedIn,
+      'POST /v1/invites/accept': [root, ...signedIn],
+      'POST /v1/invites/decline': signedIn,
+      'POST /v1/invites/{id}/accept': signedIn,
+      'POST /v1/invites/{id}/decline': signedIn,
+    }
     for (const [name, { security, responses }] of operations()) {
       if (!name.includes(' /v1/')) continue
-      expect([name, security]).toEqual([name, [{ token: [] }]])
+      expect([name, security]).toEqual([name, others[name] ?? [root]])
       expect([name, Object.keys(responses)]).toEqual([name, expect.arrayContaining(['401', '500', '503'])])
     }
   })
@@ -84,7 +100,8 @@ describe('the description', () => {
   })
 
   it('its examples are accepted as they stand', async () => {
-    for (const path of ['/v1/resources', '/v1/resources/bulk', '/v1/trials']) {
+    const names = ['resources', 'resources/bulk', 'trials', 'organizations', 'users', 'memberships', 'invites']
+    for (const path of [...names, 'verifications'].map((name) => `/v1/${name}`)) {
       const { examples } = description.paths[path].post.requestBody.content['application/json']
       expect((await api.call('POST', path, examples.example.value)).status).toBe(201)
     }

@@ -1,6 +1,9 @@
 import { request } from 'node:http'
 import { until } from '@lapse/testkit'
+import Fastify from 'fastify'
+import { LapseError } from 'lapse'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { sendProblem } from '../src/http/errors.ts'
 import { breakableWay, testApi } from './api.ts'
 
 let api: Awaited<ReturnType<typeof testApi>>
@@ -81,6 +84,16 @@ describe('problems', () => {
     const id = answer.body.instance.slice('urn:uuid:'.length)
     expect(lines.find((line) => line.includes(id) && line.includes('"level":50'))).toMatch(/uses/)
   })
+})
+
+it('a refusal for a while says for how long', async () => {
+  const app = Fastify()
+  app.setErrorHandler(sendProblem)
+  app.get('/', async () => {
+    throw new LapseError('too_soon', { retryAfter: 90 })
+  })
+  const { statusCode, headers } = await app.inject('/')
+  expect([statusCode, headers['retry-after']]).toEqual([429, '90'])
 })
 
 const headersOf = (length: number) => ({

@@ -30,6 +30,7 @@ describe('resources', () => {
       word: 'active',
       reference: 'r-1',
       scope: 'acme',
+      organization_id: null,
       subject: 'ada',
       payload: { name: 'Ada' },
       version: 1,
@@ -158,6 +159,26 @@ describe('resources', () => {
     expect((await api.call('GET', '/metrics')).text).toMatch(
       /lapse_transitions_total\{kind="pass",type="expired",trigger="lazy"\} \d/,
     )
+  })
+
+  it('what carries a token is issued and used by verbs of its own, and the refusal says which', async () => {
+    const { id } = await issue({ kind: 'pass' })
+    await api.sql(`UPDATE resource SET kind = 'invite' WHERE id = $1`, [id])
+    const before = await api.everything()
+    for (const [kind, verbs] of [
+      ['invite', '/v1/invites'],
+      ['session', '/v1/sessions'],
+      ['verification', '/v1/verifications'],
+    ]) {
+      const refusal = { status: 422, code: 'kind_has_verbs', detail: expect.stringContaining(verbs ?? '') }
+      expect(await issue({ kind, expires_in: 60 })).toMatchObject({ ...refusal, field: 'kind' })
+      const items = [{ kind: 'pass' }, { kind, expires_in: 60 }]
+      const bulk = await api.call('POST', '/v1/resources/bulk', { items })
+      expect(bulk.body).toMatchObject({ ...refusal, field: 'items.1.kind' })
+    }
+    const use = await verb(id, 'consume')
+    expect([use.body.code, use.body.field]).toEqual(['kind_has_verbs', undefined])
+    expect(await api.everything()).toEqual(before)
   })
 
   it('a kind this process does not know can be looked at, and its verbs say what is missing', async () => {

@@ -46,6 +46,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const transport = config.mail?.transport ?? env.SMTP_URL
   const mailer = transport && createMailer({ transport, from: config.mail?.from ?? env.LAPSE_MAIL_FROM })
+  if (!env.LAPSE_SECRET) log.warn('LAPSE_SECRET is not set: mails that carry a token wait in the ledger.')
   if (!mailer)
     log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')
 
@@ -58,6 +59,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const net = new Net(lapse, engine, intervals, onError)
   const deliver = lapse.deliverer({
     mailer: mailer || undefined,
+    publicUrl: env.LAPSE_PUBLIC_URL,
     backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },
     onAttempt: metrics.attempted,
   })

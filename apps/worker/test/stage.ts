@@ -19,7 +19,7 @@ const config = fileURLToPath(new URL('./kinds.config.ts', import.meta.url))
 export const stage = async (redis: { url: string; prefix?: string } = testRedis()) => {
   const prefix = redis.prefix ?? 'lapse'
   const [database, inbox]: [TestDatabase, TestInbox] = await Promise.all([testDatabase(), testInbox()])
-  const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds })
+  const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds, secrets: [secret] })
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
   owner.on('error', () => {})
   await until(() => lapse.queues.redis.status === 'ready', { what: 'the connection to Redis' })
@@ -35,6 +35,7 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     SMTP_URL: inbox.url,
     LAPSE_CONFIG: config,
     LAPSE_RETRY_SECONDS: '1',
+    LAPSE_SECRET: secret,
   }
   return {
     lapse,
@@ -64,6 +65,8 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
 }
 
 export const rootToken = 'lps_root_for_the_tests_of_the_worker_only'
+
+const secret = 'a secret for the tests of the worker only'
 
 /** A real second must pass where a real instant must pass. */
 export const sleepUntil = (instant: Date, afterMs = 0): Promise<void> =>

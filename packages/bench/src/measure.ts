@@ -1,8 +1,10 @@
+import type { ToldApart } from './told-apart.ts'
+
 /** One measured figure beside its yardstick; a line has one or several. */
 export interface Figure {
   readonly line: string
   readonly what: string
-  readonly unit: 's' | 'ms' | '/s' | 'bytes'
+  readonly unit: 's' | 'ms' | '/s' | 'bytes' | 'off 0.5'
   readonly value: number
   readonly yardstick?: { readonly what: string; readonly value: number }
   /** As the target wants it: of the rates for rates, of the times for times. */
@@ -16,8 +18,21 @@ export interface Settings {
   readonly quick: boolean
 }
 
-/** A line of the benchmark: its figures, and everything that was lost, early or doubled. */
-export type Line = (settings: Settings) => Promise<{ figures: Figure[]; problems: string[] }>
+/** What an observer sees of one class of answers. */
+export interface Observed extends ToldApart {
+  readonly line: string
+  readonly what: string
+  /** What it is told apart from. */
+  readonly other: string
+  readonly medianMs: number
+  /** Of the medians. */
+  readonly slowerByMs: number
+  /** In milliseconds. */
+  readonly samples: readonly number[]
+}
+
+/** A line of the benchmark: its figures, and everything that was lost, early, doubled, or answered otherwise than it must be. */
+export type Line = (settings: Settings) => Promise<{ figures: Figure[]; problems: string[]; observed?: Observed[] }>
 
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, Math.max(0, ms)))
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Ground } from './ground.ts'
@@ -6,10 +7,27 @@ import type { YardstickOptions, YardstickReport } from './yardstick.ts'
 
 const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 
-/** Runs `during` while the real worker works on this ground, in a process of its own, as it is deployed. */
-export const withWorker = async <T>(ground: Ground, during: () => Promise<T>): Promise<T> => {
-  // What Node was started with goes on to it: `node --cpu-prof` on the bench profiles the worker too.
-  const worker = spawn(process.execPath, [...process.execArgv, pathOf('../../../apps/worker/dist/main.js')], {
+/** Runs `during` while the real worker works on this ground. */
+export const withWorker = <T>(ground: Ground, during: () => Promise<T>): Promise<T> =>
+  // Out of the way: what is measured is the timers, not the net below them.
+  withApp(ground, 'worker', { LAPSE_WORKER_PORT: '0', LAPSE_SWEEP_SECONDS: '3600' }, during)
+
+/** Runs `during` while the real API answers for this ground at `url`, and takes whoever asks for a proxy. */
+export const withApi = <T>(ground: Ground, during: (url: string) => Promise<T>): Promise<T> => {
+  const secret = () => randomBytes(24).toString('hex')
+  const own = { PORT: '0', LAPSE_ROOT_TOKEN: secret(), LAPSE_SECRET: secret(), LAPSE_TRUSTED_PROXIES: '1' }
+  return withApp(ground, 'api', own, during)
+}
+
+/** In a process of its own, as it is deployed. */
+const withApp = async <T>(
+  ground: Ground,
+  app: 'api' | 'worker',
+  env: Record<string, string>,
+  during: (url: string) => Promise<T>,
+): Promise<T> => {
+  // What Node was started with goes on to it: `node --cpu-prof` on the bench profiles the app too.
+  const child = spawn(process.execPath, [...process.execArgv, pathOf(`../../../apps/${app}/dist/main.js`)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...process.env,
@@ -17,27 +35,29 @@ export const withWorker = async <T>(ground: Ground, during: () => Promise<T>): P
       REDIS_URL: ground.redisUrl,
       LAPSE_PREFIX: ground.prefix,
       LAPSE_CONFIG: pathOf('./lapse.config.js'),
-      LAPSE_WORKER_PORT: '0',
-      // Out of the way: what is measured is the timers, not the net below them.
-      LAPSE_SWEEP_SECONDS: '3600',
+      ...env,
     },
   })
   try {
-    await said(worker, 'the worker is ready')
-    return await during()
+    return await during(await ready(child))
   } finally {
-    await ended(worker)
+    await ended(child)
   }
 }
 
-const said = async (child: ChildProcess, words: string): Promise<void> => {
+/** Where it answers. What it says after that goes unread. */
+const ready = (child: ChildProcess): Promise<string> => {
   let output = ''
-  await new Promise<void>((resolve, reject) => {
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+  return new Promise((resolve, reject) => {
+    const read = (text: string) => {
       output += text
-      if (output.includes(words)) resolve()
-    })
-    child.once('exit', () => reject(new Error(`The worker ended before it was ready:\n${output}`)))
+      const [, url] = /"url":"([^"]+)","msg":"the \w+ is ready"/.exec(output) ?? []
+      if (url === undefined) return
+      child.stdout?.off('data', read).resume()
+      resolve(url)
+    }
+    child.stdout?.setEncoding('utf8').on('data', read)
+    child.once('exit', () => reject(new Error(`It ended before it was ready:\n${output}`)))
   })
 }
 

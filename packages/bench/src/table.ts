@@ -1,44 +1,72 @@
 import type { MachineFacts } from './machine.ts'
-import type { Figure } from './measure.ts'
+import type { Figure, Observed } from './measure.ts'
 
-const heads = ['line', 'what', 'Lapse', 'yardstick', '', 'ratio', 'target', '']
+type Unit = Figure['unit']
 
-const cellsOf = ({ line, what, unit, value, yardstick, ratio, target }: Figure): string[] => [
-  line,
-  what,
-  amount(value, unit),
-  yardstick?.what ?? '',
-  yardstick ? amount(yardstick.value, unit) : '',
-  ratio === undefined ? '' : ratio.toFixed(2),
-  target?.what ?? '',
-  target ? (target.met ? 'met' : 'missed') : '',
-]
+/** Rows of cells under their heads; the numbers stand to the right. */
+interface Table {
+  readonly heads: readonly string[]
+  readonly numbers: readonly number[]
+  readonly rows: readonly string[][]
+}
 
-const amount = (value: number, unit: Figure['unit']): string => {
-  const digits = unit === 's' ? 2 : unit === 'ms' ? 1 : 0
-  const text = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+const figureTable = (figures: readonly Figure[]): Table => ({
+  heads: ['line', 'what', 'Lapse', 'yardstick', '', 'ratio', 'target', ''],
+  numbers: [2, 4, 5],
+  rows: figures.map(({ line, what, unit, value, yardstick, ratio, target }) => [
+    line,
+    what,
+    amount(value, unit),
+    yardstick?.what ?? '',
+    yardstick ? amount(yardstick.value, unit) : '',
+    ratio === undefined ? '' : ratio.toFixed(2),
+    target?.what ?? '',
+    target ? (target.met ? 'met' : 'missed') : '',
+  ]),
+})
+
+const observedTable = (observed: readonly Observed[]): Table => ({
+  heads: ['line', 'what', 'median', 'told from', 'slower by', 'AUC', '95 %', 'samples'],
+  numbers: [2, 4, 5, 6, 7],
+  rows: observed.map(({ line, what, other, medianMs, slowerByMs, auc, low, high, samples }) => [
+    line,
+    what,
+    `${medianMs.toFixed(2)} ms`,
+    other,
+    `${slowerByMs.toFixed(2)} ms`,
+    auc.toFixed(3),
+    `${low.toFixed(3)} – ${high.toFixed(3)}`,
+    String(samples.length),
+  ]),
+})
+
+const tablesOf = (figures: readonly Figure[], observed: readonly Observed[]): Table[] =>
+  [figureTable(figures), observedTable(observed)].filter(({ rows }) => rows.length > 0)
+
+const digits: Record<Unit, number> = { s: 2, ms: 1, '/s': 0, bytes: 0, 'off 0.5': 3 }
+
+const amount = (value: number, unit: Unit): string => {
+  const text = value.toLocaleString('en', { minimumFractionDigits: digits[unit], maximumFractionDigits: digits[unit] })
   return unit === '/s' ? `${text}/s` : `${text} ${unit}`
 }
 
 const factsOf = ({ date, cpu, cores, memoryGiB, node, postgres, redis }: MachineFacts): string =>
   `${date.slice(0, 10)}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, PostgreSQL ${postgres}, Redis ${redis}`
 
-export const asText = (facts: MachineFacts, figures: readonly Figure[]): string => {
-  const rows = [heads, ...figures.map(cellsOf)]
-  const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => (isNumber(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  )
-  return `${factsOf(facts)}\n\n${lines.join('\n')}`
+export const asText = (facts: MachineFacts, figures: readonly Figure[], observed: readonly Observed[]): string => {
+  const text = ({ heads, numbers, rows }: Table) => {
+    const all = [heads, ...rows]
+    const widths = heads.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+    const padded = (cell: string, column: number) =>
+      numbers.includes(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)
+    return all.map((row) => row.map(padded).join('  ').trimEnd()).join('\n')
+  }
+  return [factsOf(facts), ...tablesOf(figures, observed).map(text)].join('\n\n')
 }
 
-export const asMarkdown = (facts: MachineFacts, figures: readonly Figure[]): string => {
+export const asMarkdown = (facts: MachineFacts, figures: readonly Figure[], observed: readonly Observed[]): string => {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  const ruler = heads.map((_, column) => (isNumber(column) ? '---:' : '---'))
-  return `${factsOf(facts)}\n\n${[heads, ruler, ...figures.map(cellsOf)].map(row).join('\n')}`
+  const markdown = ({ heads, numbers, rows }: Table) =>
+    [heads, heads.map((_, column) => (numbers.includes(column) ? '---:' : '---')), ...rows].map(row).join('\n')
+  return [factsOf(facts), ...tablesOf(figures, observed).map(markdown)].join('\n\n')
 }
-
-const isNumber = (column: number): boolean => column === 2 || column === 4 || column === 5

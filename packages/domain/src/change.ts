@@ -5,6 +5,9 @@ import { resourceOf } from './seen.ts'
 import type { ResourceRow } from './store/live.ts'
 import type { Owed } from './store/record.ts'
 
+/** Whether its timers stand in Redis already. They will, either way: the look-ahead brings what is pending. */
+export type TimerState = 'armed' | 'pending'
+
 /** What the queue is told after the commit. */
 export interface Change {
   readonly resource: Resource
@@ -13,16 +16,20 @@ export interface Change {
   /** To be taken back: timers that have become pointless. */
   readonly stale: readonly Timer[]
   readonly owed: readonly Owed[]
+  /** Whether it did anything, or found that it had ended before. */
+  readonly moved: boolean
 }
 
 /** What follows from a row that a verb has just changed. */
 export const changeOf = (row: ResourceRow & { type: EventType; owed: Owed[] | null }, registry: Registry): Change => {
   const version = row.type === 'renewed' ? row.version - 1 : row.version
+  const timersStay = row.type === 'used' || row.type === 'suspended' || row.type === 'restored'
   return {
     resource: resourceOf(row, registry),
-    timers: row.type === 'used' ? [] : timersOf(lifeOf(row), row.at.getTime()),
-    stale: row.type === 'issued' || row.type === 'used' ? [] : timersToStop(registry.get(row.kind), row, version),
+    timers: timersStay ? [] : timersOf(lifeOf(row), row.at.getTime()),
+    stale: timersStay || row.type === 'issued' ? [] : timersToStop(registry.find(row.kind), row, version),
     owed: row.owed ?? [],
+    moved: true,
   }
 }
 
@@ -30,8 +37,9 @@ export const changeOf = (row: ResourceRow & { type: EventType; owed: Owed[] | nu
 export const unchanged = (row: ResourceRow, registry: Registry): Change => ({
   resource: resourceOf(row, registry),
   timers: [],
-  stale: timersToStop(registry.get(row.kind), row, row.version),
+  stale: timersToStop(registry.find(row.kind), row, row.version),
   owed: [],
+  moved: false,
 })
 
 const lifeOf = (row: ResourceRow) => ({
@@ -40,13 +48,14 @@ const lifeOf = (row: ResourceRow) => ({
   expiresAt: row.expiresAt.getTime(),
   endsAt: row.endsAt.getTime(),
   endedAt: row.endedAt?.getTime() ?? null,
+  suspendedAt: row.suspendedAt?.getTime() ?? null,
   dueAt: row.dueAt?.getTime() ?? null,
 })
 
 /** Every timer a version may have. Which of them are still there does not matter: removing what is not is harmless. */
-const timersToStop = (kind: Kind, row: ResourceRow, version: number): Timer[] => {
+const timersToStop = (kind: Kind | undefined, row: ResourceRow, version: number): Timer[] => {
   const base = { id: row.id, kind: row.kind, version, dueAt: 0 }
-  const offsets = new Set([...row.reminders, ...kind.terms.reminders])
+  const offsets = new Set([...row.reminders, ...(kind?.terms.reminders ?? [])])
   return [
     ...[...offsets].map((offset): Timer => ({ ...base, step: 'remind', offset })),
     { ...base, step: 'expire' },

@@ -18,8 +18,8 @@ export interface DatabaseOptions {
 }
 
 export interface Database extends Sql {
-  /** Runs statements that commit together, or not at all; their hooks get the same transaction. */
-  transaction<T>(act: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T>
+  /** Runs statements that commit together, or not at all, within 15 seconds unless said otherwise. Hooks get the same transaction. */
+  transaction<T>(act: (tx: Prisma.TransactionClient) => Promise<T>, timeoutMs?: number): Promise<T>
   close(): Promise<void>
 }
 
@@ -57,20 +57,27 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
   const adapter = new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) })
   const prisma = new PrismaClient({ adapter })
   const run = ({ text, values }: Prisma.Sql) =>
-    pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch((error: { detail?: string }) => {
-      // "Failing row contains …": what users have entrusted to us does not belong into a log.
-      delete error.detail
-      throw error
-    })
+    pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch(withoutRow)
   return {
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
-    transaction: (act) => prisma.$transaction(act, { maxWait: 5_000, timeout: 15_000 }),
+    transaction: (act, timeout = 15_000) => prisma.$transaction(act, { maxWait: 5_000, timeout }).catch(withoutRow),
     close: async () => {
       await prisma.$disconnect()
       await pool.end()
     },
   }
+}
+
+/**
+ * "Failing row contains …": what users have entrusted to us does not belong into a log. It stands in the driver's errors,
+ * and in those inside of the adapter's and of Prisma's.
+ */
+const withoutRow = (error: unknown): never => {
+  const { meta, cause } = (error ?? {}) as { meta?: { driverAdapterError?: Error }; cause?: object }
+  const inner = meta?.driverAdapterError?.cause ?? cause
+  for (const one of [error, inner] as { detail?: string; severity?: string }[]) if (one?.severity) delete one.detail
+  throw error
 }
 
 /** The same name for the same text. */

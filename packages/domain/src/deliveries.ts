@@ -35,6 +35,8 @@ const fields = sql`d.id, d.resource_id AS "resourceId", d.kind, d.version, d.eve
 export interface Claim {
   readonly delivery: { readonly id: string; readonly target: string; readonly attempt: number; readonly round: number }
   readonly row: ResourceRow
+  /** What the message must carry; see `Secrets`. */
+  readonly sealed: Uint8Array | null
   readonly event: {
     readonly type: EventType
     readonly at: Date
@@ -52,11 +54,12 @@ export type ClaimResult =
   | { readonly verdict: 'settled'; readonly reason: string }
 
 interface ClaimRow extends ResourceRow {
-  verdict: 'settled' | 'foreign' | 'later' | 'stale' | 'claimed'
+  verdict: 'settled' | 'foreign' | 'later' | 'suspended' | 'stale' | 'claimed'
   deliveryStatus: DeliveryStatus
   inMs: number
   deliveryId: string
   target: string
+  sealed: Uint8Array | null
   attempt: number
   round: number
   type: EventType
@@ -65,6 +68,9 @@ interface ClaimRow extends ResourceRow {
   to: Status | null
   trigger: Trigger
 }
+
+/** A token that cannot be used is not sent; whether it can again is asked every five minutes. */
+const suspendedMs = 5 * 60_000
 
 /**
  * Takes the lease on a delivery for one attempt, which is written down before it starts. A process that dies keeps the
@@ -93,6 +99,7 @@ export const claimDelivery = async (
         AND l.at < r.expires_at) THEN 'stale'
       WHEN l.event = 'grace' AND l.channel = 'email' AND NOT (r.version = l.version AND ${isLive(sql`r`, sql`l.at`)}) THEN 'stale'
       WHEN l.next_attempt_at > l.at THEN 'later'
+      WHEN l.sealed IS NOT NULL AND NOT ${isLive(sql`r`, sql`l.at`)} THEN 'suspended'
       ELSE 'claimed' END AS verdict
     FROM looked l JOIN resource r ON r.id = l.resource_id
   ), taken AS (
@@ -101,12 +108,15 @@ export const claimDelivery = async (
     RETURNING d.id, d.attempts, j.at
   ), started AS (
     INSERT INTO delivery_attempt (delivery_id, number, at) SELECT id, attempts, at FROM taken
+  ), put_off AS (
+    UPDATE delivery d SET next_attempt_at = j.at + ${suspendedMs}::float8 * interval '1 millisecond'
+    FROM judged j WHERE d.id = j.id AND j.verdict = 'suspended'
   ), overtaken AS (
     UPDATE delivery d SET status = 'cancelled', settled_at = j.at, next_attempt_at = NULL, leased_until = NULL, sealed = NULL,
       last_error = 'overtaken by a renewal or an end'
     FROM judged j WHERE d.id = j.id AND j.verdict = 'stale'
   )
-  SELECT j.verdict, j.status AS "deliveryStatus", j.id AS "deliveryId", j.target, j.round, coalesce(t.attempts, j.attempts) AS attempt,
+  SELECT j.verdict, j.status AS "deliveryStatus", j.id AS "deliveryId", j.target, j.sealed, j.round, coalesce(t.attempts, j.attempts) AS attempt,
     coalesce(extract(epoch FROM greatest(j.next_attempt_at, j.leased_until) - j.at) * 1000, 0)::float8 AS "inMs",
     ${columns(sql`r`, sql`j.at`)}, e.type, e.at AS "eventAt", e.from_status AS "from", e.to_status AS "to", e.trigger
   FROM judged j JOIN resource r ON r.id = j.resource_id JOIN event e ON e.id = j.event_id LEFT JOIN taken t ON t.id = j.id`)
@@ -114,11 +124,17 @@ export const claimDelivery = async (
   if (row.verdict === 'settled') return { verdict: 'settled', reason: `already ${row.deliveryStatus}` }
   if (row.verdict === 'foreign') return { verdict: 'settled', reason: 'kind not configured here' }
   if (row.verdict === 'stale') return { verdict: 'settled', reason: 'overtaken by a renewal or an end' }
+  if (row.verdict === 'suspended') return { verdict: 'later', inMs: suspendedMs }
   if (row.verdict === 'later') return { verdict: 'later', inMs: Math.max(1, row.inMs) }
-  const { type, eventAt: at, from, to, trigger, deliveryId, target, attempt, round } = row
+  const { type, eventAt: at, from, to, trigger, deliveryId, target, sealed, attempt, round } = row
   return {
     verdict: 'claimed',
-    claim: { delivery: { id: deliveryId, target, attempt, round }, row, event: { type, at, from, to, trigger } },
+    claim: {
+      delivery: { id: deliveryId, target, attempt, round },
+      row,
+      sealed,
+      event: { type, at, from, to, trigger },
+    },
   }
 }
 

@@ -3,11 +3,15 @@ import { type DatabaseOptions, openDatabase } from './database.ts'
 import * as deliveries from './deliveries.ts'
 import { type Event, type EventFilter, type IdleWakeUp, listEvents, recordIdle } from './events.ts'
 import type { Prisma } from './generated/prisma/client.ts'
+import { Ground, type Settle } from './ground.ts'
 import { amendAnswer, once, purgeAnswers, type Request } from './idempotency.ts'
 import { clockSkew, type DatabaseReport, inspectDatabase } from './inspect.ts'
 import type { Kind, Resource } from './kind.ts'
+import { type AbuseSpan, watchAbuse } from './people/abuse.ts'
+import { type People, peopleOn } from './people/people.ts'
 import { Registry } from './registry.ts'
 import { type Page, Resources } from './resources.ts'
+import { Secrets } from './secret.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
 import type { ResourceRow } from './store/live.ts'
@@ -17,17 +21,25 @@ import type { Cause } from './store/record.ts'
 
 export interface DomainOptions extends DatabaseOptions {
   kinds: readonly Kind[]
+  /** What sealing and the hashes of short codes are keyed with: the first is used, all are tried. */
+  secrets?: readonly string[] | undefined
   /** Told of rows that a verb found to be over, and lapsed on its way. */
   onLapsed?: ((rows: readonly AdvancedRow[]) => void) | undefined
 }
 
 /** PostgreSQL and the rules. Everything that decides about a resource goes through here. */
-export const createDomain = ({ kinds, onLapsed = () => {}, ...options }: DomainOptions) => {
+export const createDomain = ({ kinds, secrets = [], onLapsed = () => {}, ...options }: DomainOptions) => {
   const registry = new Registry(kinds)
   const database = openDatabase(options)
+  const resources = new Resources(database, registry, onLapsed)
+  const sealing = new Secrets(secrets)
   return {
     registry,
-    resources: new Resources(database, registry, onLapsed),
+    secrets: sealing,
+    resources,
+    /** The verbs of people and organizations; `settle` tells the queue, `tx` is what they commit with. */
+    people: (settle: Settle, tx?: Prisma.TransactionClient): People =>
+      peopleOn(new Ground({ database, registry, secrets: sealing, resources }, settle, tx)),
 
     /** Advances what is due, one batch for each group of kinds. */
     advance: (cause: Cause, advanceOptions?: AdvanceOptions): Promise<Advanced> =>
@@ -42,6 +54,7 @@ export const createDomain = ({ kinds, onLapsed = () => {}, ...options }: DomainO
     recordIdle: (wakeUps: readonly IdleWakeUp[]) => recordIdle(database, wakeUps),
     events: (filter: EventFilter, page: Page = {}): Promise<Event[]> =>
       listEvents(database, filter, { before: page.before, limit: page.limit ?? 50 }),
+    abuse: (span: AbuseSpan) => watchAbuse(database, span),
 
     deliveries: {
       claim: (id: string, leaseMs: number) => deliveries.claimDelivery(database, id, registry.names, leaseMs),

@@ -7,7 +7,23 @@ const errors = {
   unknown_kind: [422, 'No kind of that name is configured.'],
   not_found: [404, 'There is no such resource.'],
   already_ended: [409, 'The resource has ended, and what has ended stays ended.'],
-  reference_taken: [409, 'A live resource of this kind already has this reference.'],
+  suspended: [409, 'The resource is suspended with its organization.'],
+  kind_has_verbs: [422, 'Resources of this kind carry a token, and have verbs of their own.'],
+  unknown_organization: [422, 'There is no such organization.'],
+  organization_not_active: [409, 'The organization is suspended or deleted.'],
+  unknown_user: [422, 'There is no such user.'],
+  address_taken: [409, 'Another user has this address.'],
+  already_a_member: [409, 'This user is a member of the organization already.'],
+  role_too_high: [403, "Nobody may invite to a role above one's own."],
+  seats_taken: [409, 'The organization has no free seat.'],
+  invite_live: [409, 'There is a live invite for this address.'],
+  other_address: [403, 'The invite is for another address.'],
+  unverified_address: [403, 'The address of this user is not verified.'],
+  signed_out: [401, 'Nobody is signed in.'],
+  token_not_valid: [404, 'This is not valid, or not any more.'],
+  too_soon: [429, 'That was done too often just now.'],
+  not_configured: [503, 'Lapse is not configured for this.'],
+  reference_taken: [409, 'This reference is taken.'],
   not_retryable: [409, 'Only a delivery that is dead or waits for its next try can be retried.'],
   idempotency_mismatch: [422, 'This Idempotency-Key was used for another request.'],
   idempotency_running: [409, 'The first request with this Idempotency-Key is still running.'],
@@ -26,8 +42,10 @@ export class LapseError extends Error {
   readonly status: number
   readonly detail: string | undefined
   readonly field: string | undefined
+  /** When it may be asked again, in whole seconds. */
+  readonly retryAfter: number | undefined
 
-  constructor(code: ErrorCode, about: { detail?: string; field?: string } = {}) {
+  constructor(code: ErrorCode, about: { detail?: string; field?: string; retryAfter?: number } = {}) {
     const [status, sentence] = errors[code]
     super(sentence)
     this.name = 'LapseError'
@@ -35,5 +53,6 @@ export class LapseError extends Error {
     this.status = status
     this.detail = about.detail
     this.field = about.field
+    this.retryAfter = about.retryAfter
   }
 }

@@ -38,7 +38,10 @@ export const once = <T extends object>(
         INSERT INTO idempotency_key (owner, key, fingerprint, answer, created_at)
         VALUES (${owner}, ${key}, ${fingerprint}, ${JSON.stringify(answer)}::jsonb, ${now})`)
     return { answer, replayed: false }
-  })
+  }, longestMs)
+
+/** What is asked for decides; a large organization may take its time. */
+const longestMs = 5 * 60_000
 
 /** What became known only after the commit. */
 export const amendAnswer = async (db: Sql, { owner, key }: Request, answer: object): Promise<void> => {

@@ -3,7 +3,8 @@ import { LapseError } from './errors.ts'
 import type { Kind, Payload } from './kind.ts'
 import type { LifetimeRefusal } from './lifecycle.ts'
 import { parsePayload } from './payload.ts'
-import type { Draft } from './store/issue.ts'
+import type { Proof } from './secret.ts'
+import type { Draft, IssueRefusal } from './store/issue.ts'
 import type { Cause } from './store/record.ts'
 import { storableText } from './text.ts'
 
@@ -17,10 +18,21 @@ export interface IssueInput extends End {
   readonly kind: string
   readonly reference?: string | undefined
   readonly scope?: string | undefined
+  /** Whom it is issued in, by its id or by the host application's own; what happens to that happens to it. */
+  readonly organization?: string | undefined
   readonly subject?: string | undefined
   readonly payload?: Payload | undefined
   /** Shorter than the kind's, in milliseconds. */
   readonly graceMs?: number | undefined
+}
+
+/** What kinds with tokens add to it. */
+export interface ProvenInput extends IssueInput {
+  /** The resource's own, when something has to be bound to it beforehand. */
+  readonly id?: string | undefined
+  readonly proof?: Proof | undefined
+  /** What the mail about its issue carries. */
+  readonly sealed?: Buffer | undefined
 }
 
 /** Who does it, and why. */
@@ -36,7 +48,7 @@ export const manual = ({ actor, reason }: By): Cause => ({
 })
 
 /** A draft with its kind's terms worked in. `path` begins the names of its fields. */
-export const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
+export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => {
   const { grace, minLife, maxLife, reminders, maxUses } = kind.terms
   const { graceMs = grace } = input
   const subject = storableText(`${path}subject`, input.subject)
@@ -44,10 +56,11 @@ export const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
     throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${seconds(grace)} for this kind.` })
   const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
   return {
-    id: uuidv7(),
+    id: input.id ?? uuidv7(),
     kind: kind.name,
     reference: storableText(`${path}reference`, input.reference),
     scope: storableText(`${path}scope`, input.scope),
+    organization: storableText(`${path}organization`, input.organization),
     subject,
     payload,
     // It stands in an index: one that is too long would fail the transitions of its whole batch, for good.
@@ -58,6 +71,9 @@ export const draftOf = (kind: Kind, input: IssueInput, path: string): Draft => {
     minLifeMs: minLife,
     maxLifeMs: maxLife,
     reminders,
+    selector: input.proof?.selector ?? null,
+    verifier: input.proof?.verifier.toString('base64') ?? null,
+    sealed: input.sealed?.toString('base64') ?? null,
   }
 }
 
@@ -88,6 +104,18 @@ export const endOf = (
 /** Which of the two was given. */
 export const endField = ({ expiresAtMs }: { expiresAtMs: number | null }): string =>
   expiresAtMs === null ? 'expires_in' : 'expires_at'
+
+/** Why a draft was not issued. `path` begins the names of its fields. */
+export const issueError = (kind: Kind, draft: Draft, refusal: IssueRefusal, path: string): LapseError => {
+  if (refusal === 'no-organization')
+    return new LapseError('unknown_organization', { field: `${path}organization`, detail: 'Create it first.' })
+  if (refusal === 'organization-not-active')
+    return new LapseError('organization_not_active', {
+      field: `${path}organization`,
+      detail: 'Nothing is issued in it.',
+    })
+  return lifetimeError(kind, refusal, `${path}${endField(draft)}`)
+}
 
 export const lifetimeError = (kind: Kind, refusal: LifetimeRefusal, field: string, issuedAt?: Date): LapseError => {
   const { minLife, maxLife } = kind.terms

@@ -18,7 +18,12 @@ export const durationMs = (duration: Duration): number => {
 }
 
 /** What can happen to a resource. Effects and hooks are registered by these names. */
-export type EventType = 'issued' | 'used' | 'consumed' | 'renewed' | 'revoked' | 'reminded' | 'grace' | 'expired'
+export type EventType = (typeof eventTypes)[number]
+
+const eventTypes = [
+  ...(['issued', 'used', 'consumed', 'renewed', 'revoked', 'reminded', 'grace', 'expired'] as const),
+  ...(['suspended', 'restored', 'requested'] as const),
+] as const
 
 export type Channel = 'email' | 'webhook' | 'handler'
 
@@ -34,6 +39,8 @@ export interface Resource<P = Payload> {
   readonly word: string
   readonly reference: string | null
   readonly scope: string | null
+  /** Whom it was issued in. */
+  readonly organizationId: string | null
   readonly subject: string | null
   readonly payload: P
   readonly version: number
@@ -91,6 +98,16 @@ export interface LetterContext<P = Payload> extends Happening<P> {
   readonly remaining: string
   /** Until when it can be used, in words, UTC. */
   readonly until: string
+  /** A hosted page's address, such as `url('/account')`. */
+  readonly url: (path: string) => string
+  /**
+   * What was sealed for this mail and goes nowhere else, such as `token`.
+   *
+   * @throws when it is not there any more: the mail was sent before, or the resource has ended
+   */
+  readonly secret: (name: string) => string
+  /** All that was sealed for this mail, for what need not be there. Empty when it is not there any more. */
+  readonly secrets: Readonly<Record<string, string>>
 }
 
 export type Template<P = Payload> = (context: LetterContext<P>) => Letter
@@ -125,6 +142,8 @@ export interface KindDefinition<Name extends string, P extends Payload> {
   mail?: PerEvent<Template<P>>
   handlers?: PerEvent<Handler<P>>
   hooks?: PerEvent<Hook<P>>
+  /** For built-in kinds whose resources carry a token: they are issued and used only through verbs of their own, named here. */
+  verbs?: string
 }
 
 /** A kind with its durations worked out and its payload's type remembered only by `payload`. */
@@ -138,13 +157,14 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
   readonly mail: PerEvent<Template>
   readonly handlers: PerEvent<Handler>
   readonly hooks: PerEvent<Hook>
+  readonly verbs: string | undefined
 }
 
 const options = new Set([
   ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'retention', 'uses', 'words', 'contact'],
-  ...['mail', 'handlers', 'hooks'],
+  ...['mail', 'handlers', 'hooks', 'verbs'],
 ])
-const events = new Set(['issued', 'used', 'consumed', 'renewed', 'revoked', 'reminded', 'grace', 'expired'])
+const events = new Set<string>(eventTypes)
 
 /**
  * Defines a class of resources: plain data, a few pure functions, and hooks. It owns no clock and no SQL.
@@ -208,5 +228,6 @@ export const defineKind = <const Name extends string, P extends Payload>(
     mail: (definition.mail ?? {}) as Kind['mail'],
     handlers: (definition.handlers ?? {}) as Kind['handlers'],
     hooks: (definition.hooks ?? {}) as Kind['hooks'],
+    verbs: definition.verbs,
   }
 }

@@ -5,7 +5,8 @@
  * the diagram stand in this package's README.
  */
 
-export type Status = 'active' | 'grace' | 'expired' | 'revoked' | 'consumed'
+/** `suspended` is never stored: it is how a resource is seen that would be live but for the suspension of whom it belongs to. */
+export type Status = 'active' | 'grace' | 'expired' | 'revoked' | 'consumed' | 'suspended'
 export type Step = 'remind' | 'expire' | 'end-grace' | 'purge'
 
 /** The part of a resource that decides its fate. */
@@ -20,6 +21,8 @@ export interface Life {
   /** `expiresAt` plus grace. */
   readonly endsAt: number
   readonly endedAt: number | null
+  /** Not usable from then on, until it is restored; its time goes on. */
+  readonly suspendedAt: number | null
   /** Seconds before `expiresAt`. */
   readonly reminders: readonly number[]
   readonly dueAt: number | null
@@ -39,7 +42,7 @@ export interface Terms {
 }
 
 export type LifetimeRefusal = 'too-short' | 'too-long'
-export type Refusal = LifetimeRefusal | 'not-later' | 'ended'
+export type Refusal = LifetimeRefusal | 'not-later' | 'ended' | 'suspended' | 'not-suspended'
 
 /** One delayed job: look at the resource when `dueAt` has come. */
 export interface Timer {
@@ -52,15 +55,20 @@ export interface Timer {
   readonly offset?: number
 }
 
-/** Live means now < endsAt: at the very instant it is over. */
-export const isLive = (life: Life, now: number): boolean => !hasEnded(life.status) && now < life.endsAt
+/** Over means endsAt <= now: at the very instant. */
+export const isOver = (life: Life, now: number): boolean => hasEnded(life.status) || now >= life.endsAt
 
-export const hasEnded = (status: Status): boolean => status !== 'active' && status !== 'grace'
+/** Live means that it can be used: not over, and not suspended. */
+export const isLive = (life: Life, now: number): boolean => !isOver(life, now) && life.suspendedAt === null
+
+export const hasEnded = (status: Status): boolean =>
+  status === 'expired' || status === 'revoked' || status === 'consumed'
 
 /** The status everybody sees, whether or not the row has been advanced yet. */
 export const seenStatus = (life: Life, now: number): Status => {
   if (hasEnded(life.status)) return life.status
   if (now >= life.endsAt) return 'expired'
+  if (life.suspendedAt !== null) return 'suspended'
   return now >= life.expiresAt ? 'grace' : 'active'
 }
 
@@ -77,6 +85,7 @@ export const issue = (terms: Terms, expiresAt: number, now: number): Life | Refu
       expiresAt,
       endsAt: expiresAt + terms.grace,
       endedAt: null,
+      suspendedAt: null,
       reminders: terms.reminders,
       dueAt: null,
       nextStep: null,
@@ -86,14 +95,21 @@ export const issue = (terms: Terms, expiresAt: number, now: number): Life | Refu
 }
 
 /**
- * A later or an earlier end (with `onlyLater`, no earlier one), with the same grace. Never past the kind's maximum life,
+ * A later or an earlier end (with `laterBy`, one that is later by more than so many milliseconds), with the same grace. Never past the kind's maximum life,
  * counted from the issue.
  */
-export const renew = (life: Life, terms: Terms, expiresAt: number, now: number, onlyLater = false): Life | Refusal => {
-  if (!isLive(life, now)) return 'ended'
+export const renew = (
+  life: Life,
+  terms: Terms,
+  expiresAt: number,
+  now: number,
+  laterBy: number | null = null,
+): Life | Refusal => {
+  const unusable = unusableRefusal(life, now)
+  if (unusable) return unusable
   const refusal = lifetimeRefusal(terms, expiresAt, now, life.issuedAt)
   if (refusal) return refusal
-  if (onlyLater && expiresAt <= life.expiresAt) return 'not-later'
+  if (laterBy !== null && expiresAt <= life.expiresAt + laterBy) return 'not-later'
   const grace = life.endsAt - life.expiresAt
   const { reminders } = terms
   const renewed: Life = { ...life, status: 'active', expiresAt, endsAt: expiresAt + grace, reminders }
@@ -102,7 +118,8 @@ export const renew = (life: Life, terms: Terms, expiresAt: number, now: number, 
 
 /** One use; the last one ends it. */
 export const consume = (life: Life, terms: Terms, now: number): Life | Refusal => {
-  if (!isLive(life, now)) return 'ended'
+  const unusable = unusableRefusal(life, now)
+  if (unusable) return unusable
   const uses = life.uses + 1
   if (life.maxUses === null || uses < life.maxUses) return { ...life, uses }
   return ended({ ...life, uses }, 'consumed', now, terms.retention)
@@ -110,11 +127,20 @@ export const consume = (life: Life, terms: Terms, now: number): Life | Refusal =
 
 /** Takes effect at once. What is over by the clock has expired and cannot be revoked any more. */
 export const revoke = (life: Life, terms: Terms, now: number): Life | Refusal =>
-  isLive(life, now) ? ended(life, 'revoked', now, terms.retention) : 'ended'
+  isOver(life, now) ? 'ended' : ended(life, 'revoked', now, terms.retention)
+
+/** Blocks it until it is restored. Its time goes on: it expires meanwhile as it would have. */
+export const suspend = (life: Life, now: number): Life | Refusal =>
+  unusableRefusal(life, now) ?? { ...life, suspendedAt: now }
+
+export const restore = (life: Life, now: number): Life | Refusal => {
+  if (isOver(life, now)) return 'ended'
+  return life.suspendedAt === null ? 'not-suspended' : { ...life, suspendedAt: null }
+}
 
 /** Ended by hand, before its time and without grace. */
 export const expireNow = (life: Life, terms: Terms, now: number): Life | Refusal => {
-  if (!isLive(life, now)) return 'ended'
+  if (isOver(life, now)) return 'ended'
   const expiresAt = Math.min(life.expiresAt, now)
   return ended({ ...life, expiresAt, endsAt: now }, 'expired', now, terms.retention)
 }
@@ -157,6 +183,11 @@ export const timersOf = (resource: { id: string; kind: string } & Life, now: num
     .map((offset): Timer => ({ id, kind, version, step: 'remind', dueAt: resource.expiresAt - offset * 1000, offset }))
     .filter((timer) => timer.dueAt > now)
   return [...reminders, { id, kind, version, step: 'expire', dueAt: resource.expiresAt }]
+}
+
+const unusableRefusal = (life: Life, now: number): 'ended' | 'suspended' | undefined => {
+  if (isOver(life, now)) return 'ended'
+  return isLive(life, now) ? undefined : 'suspended'
 }
 
 const lifetimeRefusal = (

@@ -12,6 +12,7 @@ interface Effect {
 
 /** The kinds one process knows. Rows of other kinds are left to processes that know them, so that no effect is lost. */
 export class Registry {
+  readonly all: readonly Kind[]
   readonly names: readonly string[]
   readonly effects: readonly Effect[]
   /**
@@ -27,6 +28,10 @@ export class Registry {
       const twice = kinds.find((kind, i) => kinds.findIndex((other) => other.name === kind.name) < i)
       throw new TypeError(`kind ${JSON.stringify(twice?.name)} is defined twice`)
     }
+    const reserved = kinds.find((kind) => kind.name.startsWith('directory-'))
+    if (reserved)
+      throw new TypeError(`kind ${JSON.stringify(reserved.name)}: such names are kept for the directory's events`)
+    this.all = kinds
     this.names = kinds.map((kind) => kind.name)
     this.effects = kinds.flatMap((kind) => [
       ...eventsOf(kind.mail).map((event): Effect => ({ kind: kind.name, event, channel: 'email', target: null })),

@@ -6,9 +6,19 @@ import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
 import type { Prisma } from './generated/prisma/client.ts'
 import { runHooks } from './hooks.ts'
-import { type By, draftOf, type End, endField, endOf, type IssueInput, lifetimeError, manual } from './input.ts'
+import {
+  type By,
+  draftOf,
+  type End,
+  endField,
+  endOf,
+  issueError,
+  lifetimeError,
+  manual,
+  type ProvenInput,
+} from './input.ts'
 import type { EventType, Kind, Resource } from './kind.ts'
-import { hasEnded } from './lifecycle.ts'
+import { hasEnded, type LifetimeRefusal } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
@@ -31,7 +41,7 @@ import {
   type TransitionRow,
 } from './store/transition.ts'
 
-export type Denial = 'unknown' | 'expired' | 'revoked' | 'consumed'
+export type Denial = 'unknown' | 'expired' | 'revoked' | 'consumed' | 'suspended'
 
 /** The answer to "may it be used now?". */
 export type CheckResult =
@@ -72,8 +82,16 @@ export class Resources {
     return new Resources(this.#database, this.#registry, this.#onLapsed, tx)
   }
 
-  /** @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken` */
-  async issue(input: IssueInput, by: By = {}): Promise<Change> {
+  /** Where resources of this kind are issued and used, when that is not here. */
+  verbsOf(kindName: string): string | undefined {
+    return this.#registry.find(kindName)?.verbs
+  }
+
+  /**
+   * @throws LapseError `invalid`, `unknown_kind`, `lifetime_too_short`, `lifetime_too_long`, `reference_taken`,
+   *   `unknown_organization`, `organization_not_active`
+   */
+  async issue(input: ProvenInput, by: By = {}): Promise<Change> {
     const kind = this.#registry.get(input.kind)
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
@@ -81,7 +99,7 @@ export class Resources {
       if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
       const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
-      if (holder?.live || tries === 2)
+      if ((holder && !hasEnded(holder.seen)) || tries === 2)
         throw new LapseError('reference_taken', { field: 'reference', detail: `It belongs to ${holder?.id}.` })
       if (holder) await this.#makeRoom(kind, holder.id)
     }
@@ -92,7 +110,7 @@ export class Resources {
    *
    * @throws LapseError as `issue`; `field` begins with the index of the one at fault
    */
-  async issueAll(inputs: readonly IssueInput[], by: By = {}): Promise<Change[]> {
+  async issueAll(inputs: readonly ProvenInput[], by: By = {}): Promise<Change[]> {
     const kinds = inputs.map((input, i) => this.#registry.get(input.kind, `${i}.kind`))
     const drafts = inputs.map((input, i) => draftOf(kinds[i] as Kind, input, `${i}.`))
     for (const holder of await readDeadHolders(this.#db, drafts))
@@ -114,7 +132,7 @@ export class Resources {
     const resource = this.#seen(row)
     if (row.live) return { allowed: true, phase: row.seen === 'grace' ? 'grace' : 'active', resource }
     // The denial stands whatever becomes of this: the sweep does it otherwise.
-    if (!hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
+    if (hasEnded(row.seen) && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return { allowed: false, reason: row.seen as Denial, resource }
   }
 
@@ -132,18 +150,18 @@ export class Resources {
   }
 
   /**
-   * Gives it a later or an earlier end; with `onlyLater`, no earlier one.
+   * Gives it a later or an earlier end; with `laterByMs`, only one that is later by more than that.
    *
-   * @throws LapseError `not_found`, `already_ended`, `lifetime_too_short`, `lifetime_too_long`, `not_later`
+   * @throws LapseError `not_found`, `already_ended`, `suspended`, `lifetime_too_short`, `lifetime_too_long`, `not_later`
    */
   async renew(
     kindName: string,
     selector: Selector,
-    end: End & { readonly onlyLater?: boolean },
+    end: End & { readonly laterByMs?: number },
     by: By = {},
   ): Promise<Change> {
     const kind = this.#registry.get(kindName)
-    const until = { ...endOf(kind, end, '', false), onlyLater: end.onlyLater ?? false }
+    const until = { ...endOf(kind, end, '', false), laterByMs: end.laterByMs ?? null }
     const id = await this.#existing(kindName, selector)
     const row = await this.#act(kind, ['renewed'], (db) =>
       renewResource(db, kind, id, until, manual(by), this.#registry),
@@ -154,12 +172,13 @@ export class Resources {
       throw new LapseError('already_ended', {
         detail: `It is ${this.#registry.word(kind.name, row.seen)}. Issue a new one.`,
       })
+    if (row.refusal === 'suspended') throw new LapseError('suspended', { detail: 'Restore the organization first.' })
     if (row.refusal === 'not-later')
       throw new LapseError('not_later', {
         field: endField(until),
         detail: `It ends at ${row.expiresAt.toISOString()} already.`,
       })
-    throw lifetimeError(kind, row.refusal, endField(until), row.issuedAt)
+    throw lifetimeError(kind, row.refusal as LifetimeRefusal, endField(until), row.issuedAt)
   }
 
   /** Ends it at once. Quiet when it has ended already: the answer says how. @throws LapseError `not_found` */
@@ -210,8 +229,7 @@ export class Resources {
       const refused = rows.findIndex((row) => row.refusal)
       const { refusal } = rows[refused] ?? {}
       const draft = drafts[refused]
-      if (refusal && draft)
-        throw lifetimeError(this.#registry.get(draft.kind), refusal, `${path(refused)}${endField(draft)}`)
+      if (refusal && draft) throw issueError(this.#registry.get(draft.kind), draft, refusal, path(refused))
       return rows.map((row) => (row.id === null ? undefined : (row as IssuedRow)))
     }
     if (!kinds.some((kind) => kind.hooks.issued)) return insert(tx ?? this.#db)

@@ -10,6 +10,7 @@ export const resourceOf = (row: ResourceRow, registry: Registry): Resource => ({
   word: registry.word(row.kind, row.seen),
   reference: row.reference,
   scope: row.scope,
+  organizationId: row.organizationId,
   subject: row.subject,
   payload: row.payload,
   version: row.version,

@@ -164,14 +164,19 @@ describe('lock first, then the clock', () => {
     const [renewed = '', held = ''] = await many('plain', 2)
     await age([renewed, held], 14 * day - minute)
     await endIn([renewed, held], 0)
+    // Of these two alone: lives of the tests before may end just now.
+    const sweep = async () => {
+      const { rows } = await domain.advance({ trigger: 'sweep' })
+      return rows.filter(({ id }) => id === renewed || id === held)
+    }
     await holding(held, async () => {
       await holding(renewed, async (holder) => {
         await holder.query(`UPDATE resource SET version = version + 1, expires_at = expires_at + interval '1 day',
           ends_at = ends_at + interval '1 day', due_at = due_at + interval '1 day' WHERE id = '${renewed}'`)
-        expect((await domain.advance({ trigger: 'sweep' })).rows).toEqual([])
+        expect(await sweep()).toEqual([])
       })
-      expect((await domain.advance({ trigger: 'sweep' })).rows).toEqual([])
+      expect(await sweep()).toEqual([])
     })
-    expect((await domain.advance({ trigger: 'sweep' })).rows).toMatchObject([{ id: held, type: 'expired' }])
+    expect(await sweep()).toMatchObject([{ id: held, type: 'expired' }])
   })
 })

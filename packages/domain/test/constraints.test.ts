@@ -28,6 +28,10 @@ describe('a status and its instants always tell the same story, whatever the cod
     ['more uses than allowed', 'uses = 2', 'resource_uses'],
     ['fewer uses than none', 'uses = -1', 'resource_uses'],
     ['no version', 'version = 0', 'resource_version'],
+    ['a stored suspension', "status = 'suspended', ended_at = now(), next_step = 'purge'", 'resource_stored_status'],
+    ['a sixth wrong code', 'attempts = 6', 'resource_attempts'],
+    ['fewer wrong codes than none', 'attempts = -1', 'resource_attempts'],
+    ['a selector that finds what nothing proves', "selector = 'abc'", 'resource_selector_verifier'],
   ])('refuses %s', async (_, assignment, constraint) => {
     await expect(set(assignment)).rejects.toMatchObject({ code: '23514', constraint })
   })
@@ -36,11 +40,66 @@ describe('a status and its instants always tell the same story, whatever the cod
     await expect(set(`${column} = NULL`)).rejects.toMatchObject({ code: '23502', column })
   })
 
+  it('refuses two with the same selector', async () => {
+    const { resource: other } = await domain.resources.issue({ kind: 'plain' })
+    const prove = (id: string) => sql(`UPDATE resource SET selector = 'found', verifier = '\\x00' WHERE id = $1`, [id])
+    await prove(other.id)
+    await expect(prove(resource.id)).rejects.toMatchObject({ code: '23505', constraint: 'resource_selector' })
+    await sql('DELETE FROM resource WHERE id = $1', [other.id])
+  })
+
   it('refuses a second live holder of a reference', async () => {
     const copy =
       sql(`INSERT INTO resource (id, kind, reference, issued_at, expires_at, ends_at, due_at, next_step, changed_at)
       SELECT gen_random_uuid(), kind, reference, issued_at, expires_at, ends_at, due_at, next_step, changed_at FROM resource`)
     await expect(copy).rejects.toMatchObject({ code: '23505', constraint: 'resource_reference_live' })
+  })
+})
+
+describe('the directory', async () => {
+  const [organization] = await sql<{ id: string }>(
+    `INSERT INTO directory_organization (name, created_at, changed_at) VALUES ('Acme', now(), now()) RETURNING id`,
+  )
+  const addUser = (canonical: string) =>
+    sql<{ id: string }>(
+      `INSERT INTO directory_user (email, canonical, created_at, changed_at) VALUES ($1, $1, now(), now()) RETURNING id`,
+      [canonical],
+    )
+  const [user] = await addUser('ada@example.com')
+  const join = (organizationId: unknown, userId: unknown) =>
+    sql(
+      `INSERT INTO directory_membership (organization_id, user_id, role, joined_at) VALUES ($1, $2, 'member', now())`,
+      [organizationId, userId],
+    )
+  await join(organization?.id, user?.id)
+  const nobody = '00000000-0000-0000-0000-000000000000'
+
+  it.each([
+    [
+      'fewer seats than none',
+      () => sql('UPDATE directory_organization SET seat_limit = -1'),
+      'directory_organization_seats',
+    ],
+    ['upper case to compare with', () => addUser('Bob@example.com'), 'directory_user_canonical'],
+  ])('refuses %s', async (_, act, constraint) => {
+    await expect(act()).rejects.toMatchObject({ code: '23514', constraint })
+  })
+
+  it('refuses two users with one address, and two memberships of one user', async () => {
+    await expect(addUser('ada@example.com')).rejects.toMatchObject({ constraint: 'directory_user_canonical_key' })
+    await expect(join(organization?.id, user?.id)).rejects.toMatchObject({
+      constraint: 'directory_membership_organization_id_user_id_key',
+    })
+  })
+
+  it('keeps whom others belong to', async () => {
+    await expect(join(nobody, user?.id)).rejects.toMatchObject({ code: '23503' })
+    await expect(join(organization?.id, nobody)).rejects.toMatchObject({ code: '23503' })
+    await expect(sql('DELETE FROM directory_user')).rejects.toMatchObject({ code: expect.stringMatching(/^2300[13]$/) })
+    await set(`organization_id = '${organization?.id}'`)
+    await sql('DELETE FROM directory_membership')
+    const removal = sql('DELETE FROM directory_organization')
+    await expect(removal).rejects.toMatchObject({ code: expect.stringMatching(/^2300[13]$/) })
   })
 })
 

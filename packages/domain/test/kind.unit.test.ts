@@ -100,6 +100,7 @@ describe('the banner of a trial', () => {
     ['active', 3 * day, 'ending', 259_200],
     ['active', 1_999, 'ending', 1],
     ['grace', day / 2, 'grace', 43_200],
+    ['suspended', day, 'suspended', 86_400],
     ['expired', -day, 'ended', 0],
     ['revoked', day, 'ended', 0],
     ['consumed', day, 'converted', 0],

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import * as lifecycle from '../src/lifecycle.ts'
 import { apply, type Chapter, lifeIn, resolve, someEnd, someStory, someTerms, unborn, verbs } from './lives.ts'
 
-const { advance, hasEnded, isLive, issue, seenStatus, timersOf } = lifecycle
+const { advance, hasEnded, isLive, isOver, issue, restore, seenStatus, suspend, timersOf } = lifecycle
 
 /** Holds `property` against every chapter of many random lives. */
 const always = (property: (chapter: Chapter, terms: lifecycle.Terms) => void, numRuns = 2_000) =>
@@ -41,7 +41,7 @@ describe('never early', () => {
       }
       const before = after.endsAt - 1
       if (before < now) return
-      expect(isLive(after, before)).toBe(true)
+      expect(isLive(after, before)).toBe(after.suspendedAt === null)
       expect(seenStatus(after, before)).not.toBe('expired')
       expect(advance(after, terms, before)?.event).not.toBe('expired')
     })
@@ -50,8 +50,9 @@ describe('never early', () => {
   it('at exactly expiresAt grace begins, where there is one', () => {
     always(({ after, now }) => {
       if (hasEnded(after.status)) return
-      expect(seenStatus(after, after.expiresAt)).toBe(after.endsAt > after.expiresAt ? 'grace' : 'expired')
-      if (after.expiresAt - 1 >= now) expect(seenStatus(after, after.expiresAt - 1)).toBe('active')
+      const unless = (status: lifecycle.Status) => (after.suspendedAt === null ? status : 'suspended')
+      expect(seenStatus(after, after.expiresAt)).toBe(after.endsAt > after.expiresAt ? unless('grace') : 'expired')
+      if (after.expiresAt - 1 >= now) expect(seenStatus(after, after.expiresAt - 1)).toBe(unless('active'))
     })
   })
 })
@@ -59,7 +60,7 @@ describe('never early', () => {
 describe('ended is final', () => {
   it('every verb refuses from the end on, and nothing changes any more', () => {
     always(({ before, now, until }, terms) => {
-      if (isLive(before, now)) return
+      if (!isOver(before, now)) return
       for (const verb of verbs.filter((verb) => verb !== 'advance'))
         expect(apply({ verb, until, now, onlyLater: false }, before, terms)).toBe('ended')
       if (hasEnded(before.status)) expect(advance(before, terms, now)).toBeUndefined()
@@ -87,11 +88,40 @@ describe('ended is final', () => {
   })
 })
 
+describe('a suspension', () => {
+  it('blocks it: nobody uses or renews it until it is restored; it can still be ended', () => {
+    always(({ before, now, until }, terms) => {
+      if (before.suspendedAt === null || isOver(before, now)) return
+      expect([isLive(before, now), seenStatus(before, now)]).toEqual([false, 'suspended'])
+      const tried = verbs.map((verb) => [verb, apply({ verb, until, now, onlyLater: false }, before, terms)])
+      const { revoke, expire, restore, advance: _, ...blocked } = Object.fromEntries(tried)
+      expect(blocked).toEqual({ renew: 'suspended', consume: 'suspended', suspend: 'suspended' })
+      expect([revoke.status, expire.status]).toEqual(['revoked', 'expired'])
+      expect(isLive(restore, now)).toBe(true)
+    })
+  })
+
+  it('takes nothing away and gives nothing: time goes on, and restored it is what it would be', () => {
+    always(({ after, now, until }, terms) => {
+      if (!isLive(after, now)) return
+      expect(restore(after, now)).toBe('not-suspended')
+      const suspended = suspend(after, now) as lifecycle.Life
+      expect(suspended).toEqual({ ...after, suspendedAt: now })
+      const later = Math.max(now, until)
+      const blocked = advance(suspended, terms, later)
+      const free = advance(after, terms, later)
+      expect(blocked).toEqual(free && { ...free, life: { ...free.life, suspendedAt: now } })
+      const caughtUp = blocked?.life ?? suspended
+      expect(restore(caughtUp, later)).toEqual(isOver(after, later) ? 'ended' : (free?.life ?? after))
+    })
+  })
+})
+
 describe('due_at is always the next step', () => {
   it('the next reminder ahead or else the end; the end of grace; the purge', () => {
     always((chapter, terms) => {
       const { after, now } = chapter
-      if (chapter.verb === 'consume' && after.status === chapter.before.status) return
+      if (['consume', 'suspend', 'restore'].includes(chapter.verb) && after.status === chapter.before.status) return
       if (chapter.verb !== 'issue' && !changed(chapter)) return
       const [next] = remindersOf(after)
         .filter((at) => at > now)
@@ -111,7 +141,7 @@ describe('due_at is always the next step', () => {
       const done = advance(after, terms, now)
       const life = done?.life ?? after
       expect(advance(life, terms, now)).toBeUndefined()
-      expect(seenStatus(after, now)).toBe(life.status)
+      expect(seenStatus({ ...after, suspendedAt: null }, now)).toBe(life.status)
       if (done && !hasEnded(life.status)) expect(life.dueAt).toBeGreaterThan(now)
     })
   })
@@ -168,7 +198,8 @@ describe('lifetimes', () => {
     always((chapter, terms) => {
       if (chapter.verb !== 'renew') return
       const { before, after, now, until, onlyLater, answer } = chapter
-      if (!isLive(before, now)) expect(answer).toBe('ended')
+      if (isOver(before, now)) expect(answer).toBe('ended')
+      else if (before.suspendedAt !== null) expect(answer).toBe('suspended')
       else if (until - now < terms.minLife) expect(answer).toBe('too-short')
       else if (until - before.issuedAt > terms.maxLife) expect(answer).toBe('too-long')
       else if (onlyLater && until <= before.expiresAt) expect(answer).toBe('not-later')

@@ -18,7 +18,7 @@ export const someTerms: fc.Arbitrary<lifecycle.Terms> = fc
     reminders: reminders.sort((a, b) => b - a),
   }))
 
-export const verbs = ['advance', 'renew', 'consume', 'revoke', 'expire'] as const
+export const verbs = ['advance', 'renew', 'consume', 'suspend', 'restore', 'revoke', 'expire'] as const
 export type Verb = (typeof verbs)[number]
 
 /** What ends a life is seldom, so that there is something to tell. */
@@ -26,6 +26,7 @@ const someVerb = fc.oneof(
   { weight: 5, arbitrary: fc.constant<Verb>('advance') },
   { weight: 5, arbitrary: fc.constant<Verb>('renew') },
   { weight: 2, arbitrary: fc.constant<Verb>('consume') },
+  { weight: 2, arbitrary: fc.constantFrom<Verb>('suspend', 'restore') },
   { weight: 3, arbitrary: fc.constantFrom<Verb>('revoke', 'expire') },
 )
 
@@ -43,15 +44,30 @@ const moment = (...marks: Moment['mark'][]): fc.Arbitrary<Moment> =>
     any: fc.integer({ min: 0, max: 120_000 }),
   })
 
-export const someActs = fc.array(
+const someAct = (verb: fc.Arbitrary<Verb>, when: fc.Arbitrary<Moment>) =>
   fc.record({
-    verb: someVerb,
-    when: moment('now', 'now', 'due', 'reminder', 'expires', 'ends', 'any'),
+    verb,
+    when,
     until: moment('shortest', 'longest', 'expires', 'any', 'any', 'any'),
     onlyLater: fc.constantFrom(false, false, true),
-  }),
-  { minLength: 1, maxLength: 14, size: 'max' },
+  })
+
+const sometime = moment('now', 'now', 'due', 'reminder', 'expires', 'ends', 'any')
+/** Most lives are over before a suspension is lifted by chance. */
+const interlude = fc.tuple(
+  someAct(fc.constant('suspend'), moment('now', 'any')),
+  someAct(fc.constant('restore'), moment('now', 'due', 'reminder')),
 )
+
+export const someActs = fc
+  .array(
+    fc.oneof(
+      { weight: 9, arbitrary: someAct(someVerb, sometime).map((act) => [act]) },
+      { weight: 1, arbitrary: interlude },
+    ),
+    { minLength: 1, maxLength: 14, size: 'max' },
+  )
+  .map((acts) => acts.flat())
 
 export const someEnd = moment('shortest', 'longest', 'any', 'any')
 
@@ -80,6 +96,7 @@ export const unborn = (now: number): lifecycle.Life => ({
   expiresAt: now,
   endsAt: now,
   endedAt: null,
+  suspendedAt: null,
   reminders: [],
   dueAt: null,
   nextStep: null,
@@ -104,8 +121,10 @@ export const apply = (
   terms: lifecycle.Terms,
 ) => {
   if (verb === 'advance') return lifecycle.advance(life, terms, now)
-  if (verb === 'renew') return lifecycle.renew(life, terms, until, now, onlyLater)
+  if (verb === 'renew') return lifecycle.renew(life, terms, until, now, onlyLater ? 0 : null)
   if (verb === 'consume') return lifecycle.consume(life, terms, now)
+  if (verb === 'suspend') return lifecycle.suspend(life, now)
+  if (verb === 'restore') return lifecycle.restore(life, now)
   if (verb === 'revoke') return lifecycle.revoke(life, terms, now)
   return lifecycle.expireNow(life, terms, now)
 }

@@ -70,7 +70,7 @@ describe('renew', () => {
 
   it('asked only to extend, does not shorten', async () => {
     const { id, expiresAt } = await issue('plain')
-    const extend = (end: Date) => resources.renew('plain', id, { expiresAt: end, onlyLater: true })
+    const extend = (end: Date) => resources.renew('plain', id, { expiresAt: end, laterByMs: 0 })
     await expect(extend(expiresAt)).rejects.toMatchObject({ code: 'not_later', field: 'expires_at' })
     expect(await extend(new Date(expiresAt.getTime() + 1))).toMatchObject({ resource: { version: 2 } })
     expect(await history(id)).toEqual(['issued', 'renewed'])

@@ -11,7 +11,7 @@ export const testDomain = async (kinds: readonly Kind[]) => {
   const domains: Domain[] = []
   /** Another process, which may know other kinds. */
   const another = (kinds: readonly Kind[]): Domain => {
-    const domain = createDomain({ url, kinds })
+    const domain = createDomain({ url, kinds, secrets: ['a key for the tests of the domain alone'] })
     domains.push(domain)
     return domain
   }
@@ -40,7 +40,7 @@ export const testDomain = async (kinds: readonly Kind[]) => {
     holding: async (
       id: string,
       work: (holder: pg.Client) => Promise<void>,
-      table: 'resource' | 'delivery' = 'resource',
+      table: 'resource' | 'delivery' | 'directory_organization' | 'directory_user' = 'resource',
     ): Promise<void> => {
       const holder = new pg.Client({ connectionString: ownerUrl })
       await holder.connect()

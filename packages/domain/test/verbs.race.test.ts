@@ -102,11 +102,13 @@ describe('a reference', () => {
         kind: 'plain',
         reference,
         scope: null,
+        organization: null,
         subject: null,
         payload: {},
         contact: null,
         maxUses: 1,
       },
+      ...{ selector: null, verifier: null, sealed: null },
       ...{ expiresAtMs: null, lifeMs: day, graceMs: 0, minLifeMs: 0, maxLifeMs: day, reminders: [] },
     })
     for (let round = 0; round < 4; round++) {

@@ -13,6 +13,8 @@ import { type Mailer, RefusedError } from './mail/mailer.ts'
 
 export interface DeliverOptions {
   mailer?: Mailer | undefined
+  /** Where the hosted pages are, for links in mails. */
+  publicUrl?: string | undefined
   backoff: Backoff
   /** Longer than any attempt may take. */
   leaseMs?: number
@@ -22,13 +24,21 @@ export interface DeliverOptions {
 
 /** One attempt at one side effect: claim it, do it, write down how it went. */
 export const createDeliverer = (domain: Domain, options: DeliverOptions) => {
-  const { mailer, leaseMs = 60_000 } = options
+  const { mailer, publicUrl = 'http://127.0.0.1:3000', leaseMs = 60_000 } = options
 
-  const email = async ({ delivery, ...claim }: Claim): Promise<void> => {
+  const url = (path: string): string => new URL(path, publicUrl).href
+
+  const email = async ({ delivery, sealed, ...claim }: Claim): Promise<void> => {
     const template = domain.registry.get(claim.row.kind).mail[claim.event.type]
     if (!mailer) throw new Error('No mail transport is configured. Set SMTP_URL.')
     if (!template) throw new Error(`The kind ${claim.row.kind} has no mail for ${claim.event.type} any more.`)
-    await mailer.send({ ...render(template, happeningOf(domain, claim)), to: delivery.target, id: delivery.id })
+    const secrets = sealed === null ? {} : domain.secrets.open(claim.row.id, sealed)
+    const secret = (name: string): string => {
+      if (secrets[name] !== undefined) return secrets[name]
+      throw new RefusedError(`The ${name} for this mail has been erased. Issue a new ${claim.row.kind}.`)
+    }
+    const letter = render(template, happeningOf(domain, claim), { url, secret, secrets })
+    await mailer.send({ ...letter, to: delivery.target, id: delivery.id })
   }
 
   const handler = async ({ delivery, ...claim }: Claim): Promise<void> => {

@@ -93,12 +93,19 @@ export const variable = {
     example: 'true',
   }),
   optionalText: (example: string): Variable<string | undefined> => ({ schema: z.string().optional(), example }),
-  secret: (schema: z.ZodType<string | undefined>, example: string): Variable<string | undefined> => ({
+  secret: <T = string | undefined>(schema: z.ZodType<T>, example: string): Variable<T> => ({
     schema,
     example,
     secret: true,
   }),
 }
+
+/** One key, or several with commas between them: the first seals, all open. */
+const keys = z
+  .string()
+  .transform((text) => text.split(',').map((key) => key.trim()))
+  .refine((all) => all.every((key) => key.length >= 32), 'is shorter than 32 characters, or one of its parts is')
+  .optional()
 
 /** The variables that every Lapse process has. */
 export const commonVariables = {
@@ -106,6 +113,16 @@ export const commonVariables = {
   REDIS_URL: variable.url(['redis:', 'rediss:'], 'redis://localhost:6379'),
   LAPSE_PREFIX: variable.text('lapse'),
   LAPSE_CONFIG: variable.optionalText('./lapse.config.ts'),
+  LAPSE_SECRET: variable.secret(keys, '"$(openssl rand -base64 32)"'),
+  LAPSE_PUBLIC_URL: {
+    schema: url(['http:', 'https:'])
+      .refine(
+        (text) => /^\/?$/.test(new URL(text).pathname + new URL(text).search),
+        'has a path: the pages are at the root of their host',
+      )
+      .default('http://127.0.0.1:3000'),
+    example: 'https://lapse.example.com',
+  } satisfies Variable<string>,
   LAPSE_HORIZON_HOURS: variable.optionalWhole(1, 87_600, '24'),
   LAPSE_LOG_LEVEL: {
     schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'is not a log level').default('info'),
@@ -120,5 +137,6 @@ export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [] }
   redisUrl: env.REDIS_URL,
   prefix: env.LAPSE_PREFIX,
   kinds,
+  ...(env.LAPSE_SECRET && { secrets: env.LAPSE_SECRET }),
   horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
 })

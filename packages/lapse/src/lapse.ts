@@ -1,26 +1,32 @@
 import {
+  type Abuse,
+  type AbuseSpan,
   createDomain,
   type Delivery,
   type DeliveryFilter,
   type Event,
   type EventFilter,
+  invite,
   type Kind,
   LapseError,
   type Page,
   type Request,
   type Resource,
   type ResourceFilter,
+  session,
+  type TimerState,
   trial,
+  verification,
 } from '@lapse/domain'
 import { enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
 import { type AdvancedRows, AfterCommit } from './after-commit.ts'
 import { inspect } from './boot.ts'
 import { createDeliverer, type Deliverer, type DeliverOptions } from './deliver.ts'
 import { Engine, type EngineOptions } from './engine.ts'
-import { type TimerState, Verbs } from './verbs.ts'
+import { Verbs } from './verbs.ts'
 
-/** Kinds that are always there; one of the same name takes the place of it. */
-export const builtInKinds = [trial] as const
+/** Kinds that are always there. A trial of one's own may take the place of ours; those with verbs of their own stay. */
+export const builtInKinds = [trial, invite, verification, session] as const
 export type BuiltInKind = (typeof builtInKinds)[number]
 
 export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
@@ -28,6 +34,11 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   redisUrl: string
   /** The application's own kinds. */
   kinds?: K
+  /**
+   * What seals the tokens that are to be mailed, and keys the hashes of short codes: 32 characters or more, the same for
+   * all processes. The first is used and all are tried, so that a new one can be put in front of the old.
+   */
+  secrets?: readonly string[]
   /** What every key in Redis begins with; `lapse` unless said otherwise. */
   prefix?: string
   /** Connections to PostgreSQL; 10 unless said otherwise. */
@@ -39,6 +50,8 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   /** Told of what was over when somebody looked, and so was lapsed here: for metrics. */
   onLapsed?: (rows: AdvancedRows) => void
 }
+
+type Changes = Parameters<AfterCommit['changes']>[0]
 
 /**
  * The front door. `lapse.issue('trial', {…})`, `check`, `consume`, `renew`, `revoke`, `expire`, typed by kind.
@@ -57,6 +70,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       databaseUrl: url,
       redisUrl,
       kinds = [],
+      secrets = [],
       prefix,
       connections,
       horizonMs,
@@ -64,10 +78,14 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       onLapsed,
     } = options
     const own = new Set<string>(kinds.map((kind) => kind.name))
+    const taken = builtInKinds.find((kind) => kind.verbs && own.has(kind.name))
+    if (taken)
+      throw new TypeError(`kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`)
     const all = [...builtInKinds.filter((kind) => !own.has(kind.name)), ...kinds]
     const domain = createDomain({
       url,
       kinds: all,
+      secrets,
       ...(connections !== undefined && { connections }),
       onLapsed: (rows) => {
         onLapsed?.(rows)
@@ -77,7 +95,8 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     const queues = openQueues({ redisUrl, ...(prefix !== undefined && { prefix }) })
     const timers = new Timers(queues, { horizonMs })
     const after = new AfterCommit(queues, timers, onError)
-    super(domain.resources, (changes) => after.changes(changes))
+    const settle = (changes: Changes) => after.changes(changes)
+    super(domain.resources, domain.people(settle), settle)
     this.queues = queues
     this.#domain = domain
     this.#timers = timers
@@ -102,6 +121,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   /** The audit, newest first. */
   events(filter: EventFilter = {}, page?: Page): Promise<Event[]> {
     return this.#domain.events(filter, page)
+  }
+
+  /** Who guesses and who floods: what was refused, and who sends invites. @throws LapseError `invalid` */
+  abuse(span: AbuseSpan = {}): Promise<Abuse> {
+    return this.#domain.abuse(span)
   }
 
   /** The ledger of side effects. */
@@ -136,13 +160,13 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     act: (verbs: Verbs<K | BuiltInKind>) => Promise<T>,
     armed: (answer: T, timer: TimerState) => T,
   ): Promise<{ answer: T; replayed: boolean }> {
-    const changes: Parameters<AfterCommit['changes']>[0][number][] = []
+    const changes: Changes[number][] = []
     const result = await this.#domain.once(request, (tx) => {
-      const collect = async (made: typeof changes | readonly (typeof changes)[number][]) => {
+      const collect = async (made: Changes) => {
         changes.push(...made)
         return false
       }
-      return act(new Verbs(this.#domain.resources.within(tx), collect))
+      return act(new Verbs(this.#domain.resources.within(tx), this.#domain.people(collect, tx), collect))
     })
     if (result.replayed || !(await this.#after.changes(changes))) return result
     const answer = armed(result.answer, 'armed')

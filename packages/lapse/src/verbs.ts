@@ -8,11 +8,14 @@ import type {
   IssueInput,
   Kind,
   Payload,
+  People,
   Resource,
   Resources,
   Selector,
+  Settle,
+  TimerState,
 } from '@lapse/domain'
-import { durationMs } from '@lapse/domain'
+import { durationMs, LapseError } from '@lapse/domain'
 
 /** The name of a kind that is configured. */
 export type NameOf<K extends Kind> = K['name']
@@ -32,14 +35,13 @@ export interface IssueOptions<P = Payload> extends Lifetime {
   /** The application's own key; at most one live resource of a kind has it. */
   reference?: string | undefined
   scope?: string | undefined
+  /** Whom it is issued in, by its id or your own; what happens to that happens to it. */
+  organization?: string | undefined
   subject?: string | undefined
   payload?: P | undefined
   /** Shorter than the kind's. */
   grace?: Duration | undefined
 }
-
-/** Whether its timers stand in Redis already. They will, either way: the look-ahead brings what is pending. */
-export type TimerState = 'armed' | 'pending'
 
 export type Changed<P = Payload> = Resource<P> & { readonly timer: TimerState }
 
@@ -53,10 +55,24 @@ export type Consumed<P = Payload> =
 
 /** The verbs, typed by kind. Refusals are thrown as `LapseError`; `check` and `consume` answer a status instead. */
 export class Verbs<K extends Kind = Kind> {
+  readonly organizations: People['organizations']
+  readonly users: People['users']
+  readonly memberships: People['memberships']
+  readonly invites: People['invites']
+  readonly verifications: People['verifications']
+  readonly sessions: People['sessions']
+  readonly signIn: People['signIn']
   readonly #resources: Resources
-  readonly #settle: (changes: readonly Change[]) => Promise<boolean>
+  readonly #settle: Settle
 
-  constructor(resources: Resources, settle: (changes: readonly Change[]) => Promise<boolean>) {
+  constructor(resources: Resources, people: People, settle: Settle) {
+    this.organizations = people.organizations
+    this.users = people.users
+    this.memberships = people.memberships
+    this.invites = people.invites
+    this.verifications = people.verifications
+    this.sessions = people.sessions
+    this.signIn = people.signIn
     this.#resources = resources
     this.#settle = settle
   }
@@ -67,6 +83,7 @@ export class Verbs<K extends Kind = Kind> {
     options: IssueOptions<PayloadOf<K, N>> = {},
     by?: By,
   ): Promise<Changed<PayloadOf<K, N>>> {
+    this.#refuseToGoAround(kind, 'kind')
     return this.#settled(await this.#resources.issue(inputOf(kind, options), by))
   }
 
@@ -75,6 +92,7 @@ export class Verbs<K extends Kind = Kind> {
     drafts: readonly ({ readonly kind: N } & IssueOptions<PayloadOf<K, N>>)[],
     by?: By,
   ): Promise<Changed<PayloadOf<K, N>>[]> {
+    for (const [i, { kind }] of drafts.entries()) this.#refuseToGoAround(kind, `${i}.kind`)
     const changes = await this.#resources.issueAll(
       drafts.map(({ kind, ...options }) => inputOf(kind, options)),
       by,
@@ -95,6 +113,7 @@ export class Verbs<K extends Kind = Kind> {
 
   /** Uses it once; the last use ends it. */
   async consume<N extends NameOf<K>>(kind: N, which: Selector, by?: By): Promise<Consumed<PayloadOf<K, N>>> {
+    this.#refuseToGoAround(kind)
     const result: ConsumeResult = await this.#resources.consume(kind, which, by)
     if (!result.consumed) return result as Consumed<PayloadOf<K, N>>
     return { consumed: true, resource: await this.#settled(result) }
@@ -107,6 +126,7 @@ export class Verbs<K extends Kind = Kind> {
     lifetime: Lifetime,
     by?: By,
   ): Promise<Changed<PayloadOf<K, N>>> {
+    this.#refuseToGoAround(kind)
     return this.#settled(await this.#resources.renew(kind, which, endOf(lifetime), by))
   }
 
@@ -117,7 +137,8 @@ export class Verbs<K extends Kind = Kind> {
     lifetime: Lifetime,
     by?: By,
   ): Promise<Changed<PayloadOf<K, N>>> {
-    return this.#settled(await this.#resources.renew(kind, which, { ...endOf(lifetime), onlyLater: true }, by))
+    this.#refuseToGoAround(kind)
+    return this.#settled(await this.#resources.renew(kind, which, { ...endOf(lifetime), laterByMs: 0 }, by))
   }
 
   /** Ends it at once; quiet when it has ended. @throws LapseError `not_found` */
@@ -128,6 +149,16 @@ export class Verbs<K extends Kind = Kind> {
   /** Expires it at once, without grace; quiet when it has ended. @throws LapseError `not_found` */
   async expire<N extends NameOf<K>>(kind: N, which: Selector, by?: By): Promise<Changed<PayloadOf<K, N>>> {
     return this.#settled(await this.#resources.expire(kind, which, by))
+  }
+
+  /** What carries a token is issued and used by verbs that know its rules. @throws LapseError `kind_has_verbs` */
+  #refuseToGoAround(kind: string, field?: string): void {
+    const verbs = this.#resources.verbsOf(kind)
+    if (verbs)
+      throw new LapseError('kind_has_verbs', {
+        ...(field && { field }),
+        detail: `Use lapse.${verbs}, or /v1/${verbs}.`,
+      })
   }
 
   async #settled<P>(change: Change): Promise<Changed<P>> {

@@ -19,6 +19,7 @@ const happening = (email: string, product: string, remainingMs: number) => ({
       word: 'active',
       reference: null,
       scope: null,
+      organizationId: null,
       subject: null,
     },
     ...{ payload: { email, product }, version: 1, uses: 0, maxUses: 1, issuedAt: now, endedAt: null, seenAt: now },
@@ -30,7 +31,8 @@ const happening = (email: string, product: string, remainingMs: number) => ({
 const reminded = (product: string, remainingMs: number) => {
   const template = trial.mail.reminded
   if (!template) throw new Error('a trial has reminders')
-  return render(template, happening('ada@example.com', product, remainingMs))
+  const carried = { url: (path: string) => path, secrets: {}, secret: () => '' }
+  return render(template, happening('ada@example.com', product, remainingMs), carried)
 }
 
 describe('mail', () => {

@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import { sendProblem } from './errors.ts'
 import { HttpError, unanswered } from './problem.ts'
 
 /**
@@ -12,8 +11,8 @@ export const answerWithin = (app: FastifyInstance, ms: number): void => {
   app.addHook('onRequest', (request, reply, done) => {
     const timer = setTimeout(() => {
       if (reply.sent) return
-      if (request.raw.complete) sendProblem(unanswered(), request, reply)
-      else sendProblem(new HttpError('too_slow', { headers: { connection: 'close' } }), request, reply)
+      // Sent as errors are where the request was going: as a problem, or as a page.
+      reply.send(request.raw.complete ? unanswered() : new HttpError('too_slow', { headers: { connection: 'close' } }))
     }, ms)
     reply.raw.once('close', () => clearTimeout(timer))
     done()

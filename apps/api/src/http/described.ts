@@ -1,4 +1,5 @@
 import { LapseError } from 'lapse'
+import { deniedProblem } from './denied.ts'
 import { HttpError, problemOf } from './problem.ts'
 
 interface Media {
@@ -33,21 +34,26 @@ export const finished = (document: Described): Described => {
     for (const [status, { content }] of Object.entries(responses)) {
       const media = content?.['application/problem+json']
       const refusal = examples.find((known) => known.status === Number(status))
-      if (media && refusal) media.example = problemOf(refusal, '4bd0d6bb-55a2-4a0f-9a7c-0f7f9b0f2b5e')
+      if (media && isDenied(media)) media.example = deniedProblem
+      else if (media && refusal) media.example = problemOf(refusal, '4bd0d6bb-55a2-4a0f-9a7c-0f7f9b0f2b5e')
     }
   }
   document.components.schemas = referenced(document)
   return document
 }
 
+const isDenied = ({ schema }: Media): boolean => schema.$ref === '#/components/schemas/TokenNotValid'
+
 const examples = [
   new HttpError('malformed', { detail: 'The body is not JSON: Unexpected end of JSON input.' }),
   new HttpError('unauthorized', { detail: 'This token is not known here.' }),
+  new HttpError('forbidden', { detail: 'This takes the root token.' }),
   new LapseError('not_found'),
   new LapseError('already_ended', { detail: 'It is expired. Issue a new one.' }),
   new HttpError('too_large', { detail: 'Send at most 1 MiB.' }),
   new HttpError('wrong_media_type', { detail: 'Send JSON, and say so: "Content-Type: application/json".' }),
   new LapseError('invalid', { field: 'limit', detail: 'From 1 to 200.' }),
+  new HttpError('too_many', { detail: 'Wait for as many seconds as Retry-After says.' }),
   new HttpError('internal', { detail: 'The log has the reason under this instance.' }),
   new HttpError('unavailable', { detail: 'PostgreSQL did not answer in time.' }),
 ]

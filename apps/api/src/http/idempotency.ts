@@ -17,7 +17,8 @@ export const idempotent = z.looseObject({
 /**
  * Acts once for each key, when one is given. A refusal is not kept: what was refused may be asked again.
  *
- * `owner` tells one caller's keys from another's.
+ * `owner` tells one caller's keys from another's; `own` does for others than the host application. What `act` answers is
+ * kept, so no secret may be in it.
  */
 export const createOnce =
   (lapse: Lapse, owner: string) =>
@@ -25,10 +26,15 @@ export const createOnce =
     request: FastifyRequest,
     reply: FastifyReply,
     act: (verbs: Verbs<Kind>) => Promise<T>,
+    own: string = owner,
   ): Promise<T> => {
     const { 'idempotency-key': key } = request.headers
     if (typeof key !== 'string') return act(lapse)
-    const { answer, replayed } = await lapse.once({ owner, key, fingerprint: fingerprintOf(request) }, act, withTimer)
+    const { answer, replayed } = await lapse.once(
+      { owner: own, key, fingerprint: fingerprintOf(request) },
+      act,
+      withTimer,
+    )
     if (replayed) reply.header('idempotent-replayed', 'true')
     return answer
   }

@@ -33,6 +33,15 @@ export const text = (longest: number) =>
     .max(longest)
     .refine((value) => !unstorable.test(value), broken)
 
+/** What only one of a route's callers has to give. @throws LapseError `invalid` */
+export const required = <T>(field: string, value: T | undefined): T => {
+  if (value === undefined) throw new LapseError('invalid', { field, detail: 'It is missing.' })
+  return value
+}
+
+/** What only the host application may give. */
+export const forRoot = (field: string) => new LapseError('invalid', { field, detail: 'Only with the root token.' })
+
 export const reason = text(500).optional().describe('Stands in the audit.')
 
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|[+-](\d\d):(\d\d))$/i

@@ -12,6 +12,7 @@ const errors = {
   too_slow: [408, 'The request did not arrive in time.'],
   too_large: [413, 'The request is too large.'],
   wrong_media_type: [415, 'The request is not JSON.'],
+  too_many: [429, 'There were too many requests or failures.'],
   internal: [500, 'Something went wrong here.'],
   unavailable: [503, 'Lapse cannot answer right now.'],
 } as const
@@ -35,6 +36,11 @@ export class HttpError extends Error {
     this.detail = about.detail
     this.field = about.field
     this.headers = about.headers ?? {}
+  }
+
+  /** As Fastify's plugins call it. */
+  get statusCode(): number {
+    return this.status
   }
 }
 

@@ -4,16 +4,21 @@ import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, payload, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { flag, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { flag, id, nextCursor, page, paged, pageOf } from '../http/query.ts'
 import { ChangedResource, changedOut, Resource, resourceOut, statuses } from '../wire/resource.ts'
 import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+
+export const organization = text(200)
+  .optional()
+  .describe('Whom it is issued in, by its id or your own for it; what happens to that happens to it.')
 
 const Issue = z.strictObject({
   kind: text(200)
     .describe('A kind that is configured: `trial`, or one of your own.')
     .meta({ examples: ['trial'] }),
   reference: text(200).optional().describe('Your own key: at most one live resource of a kind has it.'),
-  scope: text(200).optional().describe('What it is for: an organization, a document, a plan.'),
+  scope: text(200).optional().describe('What it is for: a document, a plan.'),
+  organization,
   subject: text(200).optional().describe('Who it is for.'),
   payload: payload.optional(),
   ...lifetime,
@@ -35,6 +40,7 @@ export const filters = {
   live: flag.optional().describe('Only what may be used now, or only what is over.'),
   reference: text(200).optional(),
   scope: text(200).optional(),
+  organization_id: id.optional(),
   subject: text(200).optional(),
   count: flag.optional().describe('Adds `count`: how many match in all.'),
 }
@@ -102,7 +108,8 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async ({ query }) => {
-      const { limit, cursor, count: counted, ...filter } = query
+      const { limit, cursor, count: counted, organization_id: organizationId, ...rest } = query
+      const filter = { ...rest, organizationId }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
         counted ? lapse.count(filter) : undefined,

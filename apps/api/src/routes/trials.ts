@@ -7,7 +7,7 @@ import { problems } from '../http/problem.ts'
 import { nextCursor, page, paged, pageOf } from '../http/query.ts'
 import { deniedOut, unlessDenied } from '../wire/resource.ts'
 import { ChangedTrial, changedTrialOut, Trial, trialOut } from '../wire/trial.ts'
-import { count, filters } from './resources.ts'
+import { count, filters, organization } from './resources.ts'
 import { type App, actor, answer, byId, type Context, operation } from './route.ts'
 import { Reason, Renewal } from './verbs.ts'
 
@@ -17,7 +17,8 @@ const Start = z
     product: text(200).optional(),
     plan: text(100).optional(),
     reference: text(200).optional().describe('Your own key: at most one live trial has it.'),
-    scope: text(200).optional().describe('What it is for, such as an organization.'),
+    scope: text(200).optional().describe('What it is for.'),
+    organization,
     subject: text(200).optional().describe('Who it is for.'),
     ...lifetime,
     grace,
@@ -45,9 +46,9 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async (request, reply) => {
-      const { email, product, plan, reference, scope, subject, grace: seconds, ...end } = request.body
+      const { email, product, plan, reference, scope, organization, subject, grace: seconds, ...end } = request.body
       const payload = { ...(email && { email }), ...(product && { product }), ...(plan && { plan }) }
-      const options = { reference, scope, subject, payload, ...lifetimeOf(end) }
+      const options = { reference, scope, organization, subject, payload, ...lifetimeOf(end) }
       const graceMs = seconds === undefined ? undefined : seconds * 1_000
       const started = await once(request, reply, async (verbs) =>
         changedTrialOut(await verbs.issue('trial', { ...options, grace: graceMs }, { actor })),
@@ -69,8 +70,8 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async ({ query }) => {
-      const { limit, cursor, count: counted, ...rest } = query
-      const filter = { ...rest, kind: 'trial' }
+      const { limit, cursor, count: counted, organization_id: organizationId, ...rest } = query
+      const filter = { ...rest, organizationId, kind: 'trial' }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
         counted ? lapse.count(filter) : undefined,

@@ -115,6 +115,6 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
     )
 }
 
-const unlessUnknown = (error: unknown): undefined => {
+export const unlessUnknown = (error: unknown): undefined => {
   if (!(error instanceof LapseError && error.code === 'not_found')) throw error
 }

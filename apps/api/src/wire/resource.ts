@@ -10,6 +10,7 @@ const example = {
   word: 'active',
   reference: 'acme-trial',
   scope: 'acme',
+  organization_id: null,
   subject: 'ada@example.com',
   payload: { email: 'ada@example.com', product: 'Acme' },
   version: 1,
@@ -21,16 +22,21 @@ const example = {
   ended_at: null,
 }
 
-export const statuses = ['active', 'grace', 'expired', 'revoked', 'consumed'] as const
+export const statuses = ['active', 'grace', 'expired', 'revoked', 'consumed', 'suspended'] as const
 
 export const Resource = z
   .object({
     id: z.string().meta({ format: 'uuid' }),
     kind: z.string(),
-    status: z.enum(statuses).describe('By the database clock at the moment of the answer; `grace` is still usable.'),
+    status: z
+      .enum(statuses)
+      .describe(
+        'By the database clock at the moment of the answer; `grace` is still usable, `suspended` is not, until its organization is restored.',
+      ),
     word: z.string().describe("The kind's own word for the status, such as `converted`."),
     reference: z.string().nullable().describe("The application's own key."),
     scope: z.string().nullable().describe('What it is for.'),
+    organization_id: z.string().meta({ format: 'uuid' }).nullable().describe('Whom it was issued in.'),
     subject: z.string().nullable().describe('Who it is for.'),
     payload: z.record(z.string(), z.unknown()),
     version: z.int().describe('Goes up with every renewal.'),
@@ -43,7 +49,7 @@ export const Resource = z
   })
   .meta({ id: 'Resource', description: 'One row with a lifetime.', examples: [example] })
 
-const timer = z
+export const timer = z
   .enum(['armed', 'pending'])
   .describe('`pending`: Redis could not be told yet. It will be, and the resource ends in time either way.')
 
@@ -60,6 +66,7 @@ export const resourceOut = (resource: LapseResource): z.infer<typeof Resource> =
   word: resource.word,
   reference: resource.reference,
   scope: resource.scope,
+  organization_id: resource.organizationId,
   subject: resource.subject,
   payload: resource.payload,
   version: resource.version,
@@ -80,7 +87,7 @@ export const Verdict = z
   .object({
     allowed: z.boolean(),
     phase: z.enum(['active', 'grace']).optional().describe('When it is allowed.'),
-    reason: z.enum(['unknown', 'expired', 'revoked', 'consumed']).optional().describe('When it is not.'),
+    reason: z.enum(['unknown', 'expired', 'revoked', 'consumed', 'suspended']).optional().describe('When it is not.'),
     resource: Resource.optional(),
   })
   .meta({
@@ -104,6 +111,8 @@ export interface Denied {
 
 export const deniedOut = (resource: LapseResource | undefined): Denied => {
   if (!resource) throw new LapseError('not_found')
+  // Not kept: once it is restored the same request goes through.
+  if (resource.status === 'suspended') throw new LapseError('suspended', { detail: 'Restore the organization first.' })
   return { denied: `It is ${resource.word}, since ${resource.endedAt?.toISOString()}.` }
 }
 

@@ -5,8 +5,10 @@ import { ChangedResource, changedOut, Resource, resourceOut } from './resource.t
 const banner = z
   .object({
     phase: z
-      .enum(['running', 'ending', 'grace', 'ended', 'converted'])
-      .describe('`ending`: the last three days before it stops working.'),
+      .enum(['running', 'ending', 'grace', 'suspended', 'ended', 'converted'])
+      .describe(
+        '`ending`: the last three days before it stops working; `suspended`: with its organization, while time goes on.',
+      ),
     ends_at: z.string().meta({ format: 'date-time' }).describe('When it stops working.'),
     remaining_seconds: z.int().describe('Until then, by the database clock; 0 when it is over.'),
   })

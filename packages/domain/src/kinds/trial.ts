@@ -44,8 +44,8 @@ export const trial = defineKind({
 })
 
 export interface TrialBanner {
-  /** `ending` from the last three days on and through grace. */
-  readonly phase: 'running' | 'ending' | 'grace' | 'ended' | 'converted'
+  /** `ending`: the last three days before it stops working; `suspended`: with its organization, while time goes on. */
+  readonly phase: 'running' | 'ending' | 'grace' | 'suspended' | 'ended' | 'converted'
   /** When it stops working. */
   readonly endsAt: Date
   /** Whole seconds until then, by the database's clock; 0 when it is over. */
@@ -55,11 +55,11 @@ export interface TrialBanner {
 /** What an application shows on top of its pages. */
 export const trialBanner = (resource: Resource): TrialBanner => {
   const left = Math.max(0, resource.endsAt.getTime() - resource.seenAt.getTime())
-  const usable = resource.status === 'active' || resource.status === 'grace'
+  const phase = phaseOf(resource, left)
   return {
-    phase: phaseOf(resource, left),
+    phase,
     endsAt: resource.endsAt,
-    remainingSeconds: usable ? Math.floor(left / 1000) : 0,
+    remainingSeconds: phase === 'ended' || phase === 'converted' ? 0 : Math.floor(left / 1000),
   }
 }
 
@@ -67,7 +67,7 @@ const threeDays = 3 * 24 * 60 * 60 * 1000
 
 const phaseOf = (resource: Resource, left: number): TrialBanner['phase'] => {
   if (resource.status === 'consumed') return 'converted'
-  if (resource.status === 'grace') return 'grace'
+  if (resource.status === 'grace' || resource.status === 'suspended') return resource.status
   if (resource.status !== 'active') return 'ended'
   return left <= threeDays ? 'ending' : 'running'
 }

@@ -2,7 +2,19 @@ import type { Sql } from '../database.ts'
 import type { EventType, Kind } from '../kind.ts'
 import type { Status, Step } from '../lifecycle.ts'
 import type { Registry } from '../registry.ts'
-import { among, columns, empty, type Fragment, isLive, nextReminder, now, type ResourceRow, raw, sql } from './live.ts'
+import {
+  among,
+  columns,
+  empty,
+  type Fragment,
+  isOver,
+  nextReminder,
+  now,
+  type ResourceRow,
+  raw,
+  sql,
+  toldStatus,
+} from './live.ts'
 import { type Cause, type Owed, record } from './record.ts'
 
 /** What happened to one row; enough to arm its next timer and to deliver what it owes. */
@@ -45,7 +57,7 @@ export const advanceResources = <Whole extends boolean>(
     FOR UPDATE SKIP LOCKED
   ), judged AS MATERIALIZED (
     SELECT d.*, clock.at, k.retention * interval '1 millisecond' AS retention,
-      CASE WHEN NOT ${isLive(sql`d`, sql`clock.at`)} THEN 'expired' WHEN clock.at >= d.expires_at THEN 'grace' ELSE 'reminded' END AS type,
+      CASE WHEN ${isOver(sql`d`, sql`clock.at`)} THEN 'expired' WHEN clock.at >= d.expires_at THEN 'grace' ELSE 'reminded' END AS type,
       (SELECT min(s) FROM unnest(d.reminders) AS s WHERE d.expires_at - make_interval(secs => s) <= clock.at) AS offset_s,
       ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`clock.at`)} AS reminder
     FROM due d CROSS JOIN clock
@@ -62,7 +74,7 @@ export const advanceResources = <Whole extends boolean>(
       failures = 0, changed_at = j.at
     FROM judged j
     WHERE r.ctid = j.place AND r.due_at <= j.at
-    RETURNING r.*, j.at, j.status AS was, j.type,
+    RETURNING r.*, j.at, ${toldStatus(sql`j`)} AS was, j.type,
       CASE j.type WHEN 'reminded' THEN 'reminded:' || j.offset_s ELSE j.type END AS occasion,
       (extract(epoch FROM j.at - CASE j.type WHEN 'expired' THEN j.ends_at WHEN 'grace' THEN j.expires_at
           ELSE j.expires_at - make_interval(secs => j.offset_s) END)

@@ -1,7 +1,7 @@
 import type { Sql } from '../database.ts'
 import type { Kind, Payload } from '../kind.ts'
 import type { Registry } from '../registry.ts'
-import { columns, nextReminder, now, type ResourceRow, sql } from './live.ts'
+import { among, columns, type Fragment, nextReminder, now, type ResourceRow, sql } from './live.ts'
 import { type Cause, type Recorded, record } from './record.ts'
 
 /** One resource to be issued, its kind's terms worked in. */
@@ -10,6 +10,8 @@ export interface Draft {
   readonly kind: string
   readonly reference: string | null
   readonly scope: string | null
+  /** An organization's id, or its reference. */
+  readonly organization: string | null
   readonly subject: string | null
   readonly payload: Payload
   readonly contact: string | null
@@ -21,12 +23,19 @@ export interface Draft {
   readonly minLifeMs: number
   readonly maxLifeMs: number
   readonly reminders: readonly number[]
+  /** What it can be found and proven by; bytes in base64. */
+  readonly selector: string | null
+  readonly verifier: string | null
+  /** What its first mail carries, sealed. */
+  readonly sealed: string | null
 }
+
+export type IssueRefusal = 'too-short' | 'too-long' | 'no-organization' | 'organization-not-active'
 
 export type IssuedRow = ResourceRow &
   Recorded & {
     /** NULL in every column of the row when it was refused, or when its reference is taken. */
-    readonly refusal: 'too-short' | 'too-long' | null
+    readonly refusal: IssueRefusal | null
   }
 
 /**
@@ -35,23 +44,26 @@ export type IssuedRow = ResourceRow &
  */
 export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause, registry: Registry) =>
   db.$queryRaw<(IssuedRow | (Partial<ResourceRow> & { id: null; refusal: IssuedRow['refusal'] }))[]>(sql`
-  WITH clock AS MATERIALIZED (SELECT ${now} AS at),
+  WITH ${organizationsOf(drafts)}
   draft AS MATERIALIZED (
     SELECT d.*, clock.at, coalesce(
       to_timestamp(d."expiresAtMs" / 1000), clock.at + d."lifeMs" * interval '1 millisecond')::timestamptz(3) AS expires_at
     FROM clock, ROWS FROM (jsonb_to_recordset(${JSON.stringify(drafts)}::jsonb) AS (
-      id uuid, kind text, reference text, scope text, subject text, payload jsonb, contact text, "maxUses" int,
+      id uuid, kind text, reference text, scope text, organization text, subject text, payload jsonb, contact text,
+      "maxUses" int, selector text, verifier text, sealed text,
       "expiresAtMs" float8, "lifeMs" float8, "graceMs" float8, "minLifeMs" float8, "maxLifeMs" float8, reminders int[]
     )) WITH ORDINALITY AS d
   ), judged AS MATERIALIZED (
-    SELECT d.*, ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`d.at`)} AS reminder,
-      CASE WHEN d.expires_at < d.at + d."minLifeMs" * interval '1 millisecond' THEN 'too-short'
+    SELECT d.*, o.id AS organization_id, ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`d.at`)} AS reminder,
+      CASE WHEN d.organization IS NOT NULL AND o.id IS NULL THEN 'no-organization'
+        WHEN o.status <> 'active' THEN 'organization-not-active'
+        WHEN d.expires_at < d.at + d."minLifeMs" * interval '1 millisecond' THEN 'too-short'
         WHEN d.expires_at > d.at + d."maxLifeMs" * interval '1 millisecond' THEN 'too-long' END AS refusal
-    FROM draft d
+    FROM draft d LEFT JOIN organization o ON lower(d.organization) = o.id::text OR d.organization = o.reference
   ), inserted AS (
-    INSERT INTO resource (id, kind, reference, scope, subject, payload, contact, max_uses, issued_at, changed_at,
-      expires_at, ends_at, reminders, due_at, next_step)
-    SELECT id, kind, reference, scope, subject, payload, contact, "maxUses", at, at,
+    INSERT INTO resource (id, kind, reference, scope, organization_id, subject, payload, contact, max_uses, selector, verifier,
+      issued_at, changed_at, expires_at, ends_at, reminders, due_at, next_step)
+    SELECT id, kind, reference, scope, organization_id, subject, payload, contact, "maxUses", selector, decode(verifier, 'base64'), at, at,
       expires_at, expires_at + "graceMs" * interval '1 millisecond', reminders, coalesce(reminder, expires_at),
       (CASE WHEN reminder IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step
     FROM judged
@@ -61,15 +73,37 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
     ON CONFLICT DO NOTHING
     RETURNING *
   ), moved AS (
+    -- What carries a token is about a person: the address is in the row, and does not stay in the audit for good.
     SELECT i.*, i.issued_at AS at, 'issued' AS type, 'issued' AS occasion, NULL::lapse_status AS was,
       NULL::bigint AS lateness_ms, jsonb_build_object('after', jsonb_build_object('expires_at', i.expires_at,
-        'reference', i.reference, 'scope', i.scope, 'subject', i.subject)) AS data
+        'reference', CASE WHEN i.verifier IS NULL THEN i.reference END, 'scope', i.scope,
+        'organization_id', i.organization_id, 'subject', CASE WHEN i.verifier IS NULL THEN i.subject END)) AS data
     FROM inserted i
-  ), ${record(cause, registry, kindsOf(drafts, registry), ['issued'])}
+  ), ${record(cause, registry, kindsOf(drafts, registry), ['issued'], sealedOf(drafts))}
   SELECT j.refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs",
     m.at AS "eventAt", o.deliveries AS owed
   FROM judged j LEFT JOIN moved m ON m.id = j.id LEFT JOIN owed o ON o.resource_id = m.id
   ORDER BY j.ordinality`)
+
+/**
+ * The organizations that they are issued in, held until the commit: whoever suspends or deletes one waits for us and then
+ * finds what we have issued, or we wait for them and see that it is not active. The clock is read after that.
+ */
+const organizationsOf = (drafts: readonly Draft[]): Fragment => {
+  const named = [...new Set(drafts.map((draft) => draft.organization).filter((name) => name !== null))]
+  if (named.length === 0)
+    return sql`organization AS (SELECT NULL::uuid AS id, NULL AS reference, NULL::lapse_organization_status AS status WHERE false),
+  clock AS MATERIALIZED (SELECT ${now} AS at),`
+  return sql`organization AS MATERIALIZED (
+    SELECT id, reference, status FROM directory_organization
+    WHERE ${among(named)} OR reference = ANY (${named}::text[]) ORDER BY id FOR SHARE
+  ), clock AS MATERIALIZED (SELECT ${now} AS at FROM (SELECT count(*) FROM organization) AS held),`
+}
+
+const sealedOf = (drafts: readonly Draft[]): Fragment | undefined =>
+  drafts.some((draft) => draft.sealed !== null)
+    ? sql`(SELECT decode(d.sealed, 'base64') FROM draft d WHERE d.id = m.id)`
+    : undefined
 
 const kindsOf = (drafts: readonly Draft[], registry: Registry): Kind[] =>
   [...new Set(drafts.map((draft) => draft.kind))].map((name) => registry.get(name))

@@ -6,18 +6,26 @@ export const { sql, join, raw, empty } = Prisma
 export type Fragment = Prisma.Sql
 
 /**
- * The one expression that says a row is live. `row` is an alias of `resource`, `at` an instant of PostgreSQL's clock that
- * was read after the row was locked, if it is to be changed. Nothing else decides.
+ * The one expression that says a row is over, and the one that says it is live: can be used. `row` is an alias of
+ * `resource`, `at` an instant of PostgreSQL's clock that was read after the row was locked, if it is to be changed.
+ * Nothing else decides.
  */
+export const isOver = (row: Fragment, at: Fragment): Fragment =>
+  sql`(${row}.status NOT IN ('active', 'grace') OR ${at} >= ${row}.ends_at)`
 export const isLive = (row: Fragment, at: Fragment): Fragment =>
-  sql`(${row}.status IN ('active', 'grace') AND ${at} < ${row}.ends_at)`
+  sql`(NOT ${isOver(row, at)} AND ${row}.suspended_at IS NULL)`
 
 /** The status everybody sees: a row that is over has expired, swept or not. */
 export const seenStatus = (row: Fragment, at: Fragment): Fragment =>
   sql`(CASE WHEN ${row}.status NOT IN ('active', 'grace') THEN ${row}.status
-    WHEN NOT ${isLive(row, at)} THEN 'expired'
+    WHEN ${isOver(row, at)} THEN 'expired'
+    WHEN NOT ${isLive(row, at)} THEN 'suspended'
     WHEN ${at} >= ${row}.expires_at THEN 'grace'
     ELSE 'active' END)::lapse_status`
+
+/** The stored status as events tell it. */
+export const toldStatus = (row: Fragment): Fragment =>
+  sql`(CASE WHEN ${row}.status IN ('active', 'grace') AND ${row}.suspended_at IS NOT NULL THEN 'suspended' ELSE ${row}.status END)::lapse_status`
 
 /** The next reminder still ahead of `at`; NULL when none is. */
 export const nextReminder = (expiresAt: Fragment, reminders: Fragment, at: Fragment): Fragment =>
@@ -41,6 +49,7 @@ export interface ResourceRow {
   readonly kind: string
   readonly reference: string | null
   readonly scope: string | null
+  readonly organizationId: string | null
   readonly subject: string | null
   readonly payload: Record<string, unknown>
   readonly status: Status
@@ -52,6 +61,7 @@ export interface ResourceRow {
   readonly expiresAt: Date
   readonly endsAt: Date
   readonly endedAt: Date | null
+  readonly suspendedAt: Date | null
   readonly reminders: number[]
   readonly dueAt: Date | null
   readonly nextStep: Step | null
@@ -60,8 +70,8 @@ export interface ResourceRow {
 
 /** The columns of a `ResourceRow`. */
 export const columns = (row: Fragment, at: Fragment): Fragment =>
-  sql`${row}.id, ${row}.kind, ${row}.reference, ${row}.scope, ${row}.subject, ${row}.payload,
+  sql`${row}.id, ${row}.kind, ${row}.reference, ${row}.scope, ${row}.organization_id AS "organizationId", ${row}.subject, ${row}.payload,
     ${row}.status, ${seenStatus(row, at)} AS seen, ${row}.version, ${row}.uses, ${row}.max_uses AS "maxUses",
     ${row}.issued_at AS "issuedAt", ${row}.expires_at AS "expiresAt", ${row}.ends_at AS "endsAt",
-    ${row}.ended_at AS "endedAt", ${row}.reminders, ${row}.due_at AS "dueAt", ${row}.next_step AS "nextStep",
+    ${row}.ended_at AS "endedAt", ${row}.suspended_at AS "suspendedAt", ${row}.reminders, ${row}.due_at AS "dueAt", ${row}.next_step AS "nextStep",
     ${at} AS at`

@@ -1,6 +1,18 @@
 import type { Sql } from '../database.ts'
 import type { Status, Step } from '../lifecycle.ts'
-import { among, columns, empty, type Fragment, isLive, join, now, type ResourceRow, seenStatus, sql } from './live.ts'
+import {
+  among,
+  columns,
+  empty,
+  type Fragment,
+  isLive,
+  isOver,
+  join,
+  now,
+  type ResourceRow,
+  seenStatus,
+  sql,
+} from './live.ts'
 
 /**
  * One resource by its id, or by a reference: the one that has not ended, else the newest. Ids tell only roughly which is
@@ -31,7 +43,7 @@ export const readDeadHolders = (db: Sql, drafts: readonly { kind: string; refere
   SELECT r.id, r.kind
   FROM unnest(${drafts.map((draft) => draft.kind)}::text[], ${drafts.map((draft) => draft.reference)}::text[]) AS d(kind, reference)
   JOIN resource r USING (kind, reference), (SELECT ${now} AS at) c
-  WHERE r.status IN ('active', 'grace') AND NOT ${isLive(sql`r`, sql`c.at`)}
+  WHERE r.status IN ('active', 'grace') AND ${isOver(sql`r`, sql`c.at`)}
   ORDER BY r.id`)
 
 export interface ResourceFilter {
@@ -42,6 +54,8 @@ export interface ResourceFilter {
   readonly live?: boolean | undefined
   readonly reference?: string | undefined
   readonly scope?: string | undefined
+  /** An organization's id. */
+  readonly organizationId?: string | undefined
   readonly subject?: string | undefined
 }
 
@@ -52,6 +66,7 @@ const filtered = (filter: ResourceFilter): Fragment => {
     filter.kind !== undefined && sql`r.kind = ${filter.kind}`,
     filter.reference !== undefined && sql`r.reference = ${filter.reference}`,
     filter.scope !== undefined && sql`r.scope = ${filter.scope}`,
+    filter.organizationId !== undefined && sql`r.organization_id = ${filter.organizationId}::uuid`,
     filter.subject !== undefined && sql`r.subject = ${filter.subject}`,
     filter.status !== undefined && sql`${seenStatus(row, at)} = ${filter.status}::lapse_status`,
     filter.live !== undefined && sql`${isLive(row, at)} = ${filter.live}`,
@@ -67,7 +82,7 @@ export const listResources = (
 ) => {
   const { kind, ...rest } = filter
   const { before } = page
-  const narrower = rest.reference !== undefined || rest.scope !== undefined || rest.subject !== undefined
+  const narrower = [rest.reference, rest.scope, rest.organizationId, rest.subject].some((value) => value !== undefined)
   // A plan that does not know the kind expects it to be common, and would look for a rare one through the whole table by
   // id. In this form only the index on (kind, id) has the order.
   const ofKind = kind !== undefined && !narrower
@@ -158,3 +173,19 @@ export const overdue = (db: Sql): Promise<{ kind: string; count: number; oldestM
   SELECT kind, count(*)::float8 AS count, (extract(epoch FROM (SELECT at FROM clock) - min(due_at)) * 1000)::float8 AS "oldestMs"
   FROM resource WHERE next_step <> 'purge' AND due_at <= (SELECT at FROM clock)
   GROUP BY kind`)
+
+/** A resource and what proves that somebody holds its token. */
+export type ProvableRow = ResourceRow & {
+  readonly live: boolean
+  readonly verifier: Uint8Array | null
+  readonly attempts: number
+}
+
+/** By the half of its token that may be seen, or by its id. */
+export const readProvable = async (db: Sql, kind: string, by: { selector: string } | { id: string }) => {
+  const [row] = await db.$queryRaw<ProvableRow[]>(sql`
+    SELECT ${columns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live, r.verifier, r.attempts
+    FROM resource r, (SELECT ${now} AS at) c
+    WHERE ${'id' in by ? sql`r.id = ${by.id}::uuid` : sql`r.selector = ${by.selector}`} AND r.kind = ${kind}`)
+  return row
+}

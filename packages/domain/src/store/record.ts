@@ -1,7 +1,7 @@
 import type { Trigger } from '../events.ts'
 import type { Channel, EventType, Kind } from '../kind.ts'
 import type { Registry } from '../registry.ts'
-import { type Fragment, sql } from './live.ts'
+import { empty, type Fragment, sql, toldStatus } from './live.ts'
 
 /** Who did it, through which layer, and why. */
 export interface Cause {
@@ -29,6 +29,8 @@ export interface Recorded {
  * The tail of every statement that changes a resource: from its CTE `moved` it writes the event and the deliveries the
  * kinds ask for, so that all three commit or none.
  *
+ * `sealed` is the secret that the mails among them carry. What ends takes with it the secrets that have not gone out yet.
+ *
  * `moved` has the row's `id, kind, version, status, contact` and `type, occasion, was, at, lateness_ms, data`. The last
  * CTE is `owed` (resource_id, deliveries). Kinds that ask for nothing pay nothing.
  */
@@ -37,25 +39,38 @@ export const record = (
   registry: Registry,
   kinds: readonly Kind[],
   types: readonly EventType[],
+  sealed: Fragment = sql`NULL::bytea`,
 ): Fragment => {
   const names = new Set(kinds.map((kind) => kind.name))
+  const erases = kinds.some((kind) => kind.verbs) && types.some(isEnd)
   const effects = registry.effects.filter((effect) => names.has(effect.kind) && types.includes(effect.event))
   return sql`
   logged AS (
     INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, lateness_ms, actor, reason, data)
-    SELECT id, kind, type, version, at, was, status, ${cause.trigger}::lapse_trigger, lateness_ms,
+    SELECT id, kind, type, version, at, was, ${toldStatus(sql`moved`)}, ${cause.trigger}::lapse_trigger, lateness_ms,
       ${cause.actor ?? null}::text, ${cause.reason ?? null}::text, data
     FROM moved
     RETURNING id, resource_id
-  ), ${effects.length === 0 ? nothingOwed : deliveriesFor(effects)}`
+  ), ${erases ? erased : empty} ${effects.length === 0 ? nothingOwed : deliveriesFor(effects, sealed)}`
 }
+
+const isEnd = (type: EventType): boolean => type === 'expired' || type === 'revoked' || type === 'consumed'
+
+const erased = sql`
+  erased AS (
+    UPDATE delivery d SET sealed = NULL, next_attempt_at = NULL, leased_until = NULL, settled_at = coalesce(d.settled_at, m.at),
+      status = CASE WHEN d.status = 'dead' THEN d.status ELSE 'cancelled' END, last_error = 'overtaken by its end'
+    FROM moved m
+    WHERE d.resource_id = m.id AND d.sealed IS NOT NULL AND m.status IN ('expired', 'revoked', 'consumed')
+  ),`
 
 const nothingOwed = sql`owed AS (SELECT NULL::uuid AS resource_id, NULL::jsonb AS deliveries WHERE false)`
 
-const deliveriesFor = (effects: Registry['effects']): Fragment => sql`
+const deliveriesFor = (effects: Registry['effects'], sealed: Fragment): Fragment => sql`
   delivered AS (
-    INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-    SELECT m.id, m.kind, m.version, m.occasion, l.id, e.channel::lapse_channel, coalesce(e.target, m.contact), m.at, m.at
+    INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at, sealed)
+    SELECT m.id, m.kind, m.version, m.occasion, l.id, e.channel::lapse_channel, coalesce(e.target, m.contact), m.at, m.at,
+      CASE WHEN e.channel = 'email' THEN ${sealed} END
     FROM moved m
     JOIN logged l ON l.resource_id = m.id
     JOIN unnest(${effects.map((e) => e.kind)}::text[], ${effects.map((e) => e.event)}::text[],

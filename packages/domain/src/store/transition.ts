@@ -8,20 +8,25 @@ import {
   type Fragment,
   instant,
   isLive,
+  isOver,
   milliseconds,
   nextReminder,
   now,
   type ResourceRow,
+  raw,
   sql,
+  toldStatus,
 } from './live.ts'
 import { type Cause, type Recorded, record } from './record.ts'
 
 export type TransitionRow = ResourceRow &
   (({ readonly moved: true } & Recorded) | { readonly moved: false; readonly refusal: Refusal })
 
-/** What one verb does to a live row `l` that is locked. `at` is the instant it is judged at. */
+/** What one verb does to a row `l` that is locked. `at` is the instant it is judged at. */
 interface Verb {
   readonly set: Fragment
+  /** What it can be done to, of what is not over. */
+  readonly to: 'live' | 'suspended' | 'both'
   /** More reasons to refuse, as WHEN … THEN. */
   readonly unless?: Fragment
   readonly type: Fragment
@@ -32,45 +37,56 @@ interface Verb {
   readonly after: Fragment
 }
 
+const refusals = {
+  live: sql`WHEN NOT ${isLive(sql`l`, sql`l.at`)} THEN 'suspended'`,
+  suspended: sql`WHEN l.suspended_at IS NULL THEN 'not-suspended'`,
+  both: empty,
+}
+
 /**
- * A person's own act on one resource. No row: there is none of that id and kind. `moved: false`: it was refused, and the
+ * One act on the rows of these kinds that `which` names. No row: there is none. `moved: false`: it was refused, and the
  * row is as it was.
  *
- * The row is locked first and the clock read after that, for a guard alone can wait on somebody's lock and then pass by
+ * The rows are locked first and the clock read after that, for a guard alone can wait on somebody's lock and then pass by
  * a clock that was read before.
  */
-const transition = (db: Sql, kind: Kind, id: string, verb: Verb, cause: Cause, registry: Registry) =>
+const transition = (db: Sql, kinds: readonly Kind[], which: Fragment, verb: Verb, cause: Cause, registry: Registry) =>
   db.$queryRaw<TransitionRow[]>(sql`
   WITH locked AS MATERIALIZED (
-    SELECT * FROM resource WHERE id = ${id}::uuid AND kind = ${kind.name} FOR UPDATE
+    SELECT * FROM resource WHERE ${which} FOR UPDATE
   ), looked AS MATERIALIZED (
     SELECT *, ${now} AS at FROM locked
   ), judged AS MATERIALIZED (
-    SELECT l.*, CASE WHEN NOT ${isLive(sql`l`, sql`l.at`)} THEN 'ended' ${verb.unless ?? empty} END AS refusal
+    SELECT l.*, CASE WHEN ${isOver(sql`l`, sql`l.at`)} THEN 'ended' ${refusals[verb.to]} ${verb.unless ?? empty} END AS refusal
     FROM looked l
   ), moved AS (
     UPDATE resource r SET ${verb.set}, changed_at = l.at
     FROM judged l
-    WHERE r.id = l.id AND l.refusal IS NULL AND ${isLive(sql`r`, sql`l.at`)}
-    RETURNING r.*, l.at, l.status AS was, ${verb.type} AS type, coalesce(${verb.occasion ?? sql`NULL`}, ${verb.type}) AS occasion,
+    WHERE r.id = l.id AND l.refusal IS NULL AND NOT ${isOver(sql`r`, sql`l.at`)}
+    RETURNING r.*, l.at, ${toldStatus(sql`l`)} AS was,
+      ${verb.type} AS type, coalesce(${verb.occasion ?? sql`NULL`}, ${verb.type}) AS occasion,
       NULL::bigint AS lateness_ms, jsonb_build_object('before', ${verb.before}, 'after', ${verb.after}) AS data
-  ), ${record(cause, registry, [kind], verb.types)}
+  ), ${record(cause, registry, kinds, verb.types)}
   SELECT true AS moved, NULL AS refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from",
     m.lateness_ms::float8 AS "latenessMs", m.at AS "eventAt", o.deliveries AS owed
   FROM moved m LEFT JOIN owed o ON o.resource_id = m.id
   UNION ALL
   SELECT false, l.refusal, ${columns(sql`l`, sql`l.at`)}, NULL, NULL, NULL, NULL, NULL
-  FROM judged l WHERE NOT EXISTS (SELECT 1 FROM moved)`)
+  FROM judged l WHERE l.refusal IS NOT NULL`)
+
+const one = (kind: Kind, id: string): Fragment => sql`id = ${id}::uuid AND kind = ${kind.name}`
 
 /** The columns of a row that has just ended. */
-const ended = (status: Fragment, kind: Kind) => sql`
-  status = ${status}, ended_at = l.at, next_step = 'purge', due_at = l.at + ${milliseconds(kind.terms.retention)}`
+const ended = (status: Fragment, retention: Fragment) => sql`
+  status = ${status}, ended_at = l.at, next_step = 'purge', due_at = l.at + ${retention}`
+
+const retentionOf = (kind: Kind): Fragment => milliseconds(kind.terms.retention)
 
 export const renewResource = (
   db: Sql,
   kind: Kind,
   id: string,
-  end: { expiresAtMs: number | null; lifeMs: number | null; onlyLater: boolean },
+  end: { expiresAtMs: number | null; lifeMs: number | null; laterByMs: number | null },
   cause: Cause,
   registry: Registry,
 ) => {
@@ -78,79 +94,136 @@ export const renewResource = (
   const expiresAt = sql`coalesce(${instant(end.expiresAtMs)}, l.at + ${end.lifeMs}::float8 * interval '1 millisecond')::timestamptz(3)`
   const list = sql`${reminders}::int[]`
   const reminder = nextReminder(expiresAt, list, sql`l.at`)
-  return transition(
-    db,
-    kind,
-    id,
-    {
-      unless: sql`WHEN ${expiresAt} < l.at + ${milliseconds(minLife)} THEN 'too-short'
-        WHEN ${expiresAt} > l.issued_at + ${milliseconds(maxLife)} THEN 'too-long'
-        WHEN ${end.onlyLater} AND ${expiresAt} <= l.expires_at THEN 'not-later'`,
-      set: sql`status = 'active', version = r.version + 1, failures = 0, reminders = ${list},
-        expires_at = ${expiresAt}, ends_at = ${expiresAt} + (l.ends_at - l.expires_at),
-        due_at = coalesce(${reminder}, ${expiresAt}),
-        next_step = (CASE WHEN ${reminder} IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step`,
-      type: sql`'renewed'`,
-      types: ['renewed'],
-      before: sql`jsonb_build_object('expires_at', l.expires_at, 'version', l.version)`,
-      after: sql`jsonb_build_object('expires_at', r.expires_at, 'version', r.version)`,
-    },
-    cause,
-    registry,
-  )
+  const verb: Verb = {
+    to: 'live',
+    unless: sql`WHEN ${expiresAt} < l.at + ${milliseconds(minLife)} THEN 'too-short'
+      WHEN ${expiresAt} > l.issued_at + ${milliseconds(maxLife)} THEN 'too-long'
+      WHEN ${expiresAt} <= l.expires_at + ${end.laterByMs}::float8 * interval '1 millisecond' THEN 'not-later'`,
+    set: sql`status = 'active', version = r.version + 1, failures = 0, reminders = ${list},
+      expires_at = ${expiresAt}, ends_at = ${expiresAt} + (l.ends_at - l.expires_at),
+      due_at = coalesce(${reminder}, ${expiresAt}),
+      next_step = (CASE WHEN ${reminder} IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step`,
+    type: sql`'renewed'`,
+    types: ['renewed'],
+    before: sql`jsonb_build_object('expires_at', l.expires_at, 'version', l.version)`,
+    after: sql`jsonb_build_object('expires_at', r.expires_at, 'version', r.version)`,
+  }
+  return transition(db, [kind], one(kind, id), verb, cause, registry)
 }
 
-export const revokeResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) =>
-  transition(
-    db,
-    kind,
-    id,
-    {
-      set: ended(sql`'revoked'`, kind),
-      type: sql`'revoked'`,
-      types: ['revoked'],
-      before: sql`jsonb_build_object('status', l.status)`,
-      after: sql`jsonb_build_object('status', r.status)`,
-    },
-    cause,
-    registry,
-  )
+const statusBefore = sql`jsonb_build_object('status', ${toldStatus(sql`l`)})`
+const statusAfter = sql`jsonb_build_object('status', r.status)`
 
-export const expireResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) =>
-  transition(
-    db,
-    kind,
-    id,
-    {
-      set: sql`${ended(sql`'expired'`, kind)}, expires_at = least(r.expires_at, l.at), ends_at = l.at`,
-      type: sql`'expired'`,
-      types: ['expired'],
-      before: sql`jsonb_build_object('status', l.status, 'expires_at', l.expires_at)`,
-      after: sql`jsonb_build_object('status', r.status, 'expires_at', r.expires_at)`,
-    },
-    cause,
-    registry,
-  )
+const revoking = (retention: Fragment): Verb => ({
+  to: 'both',
+  set: ended(sql`'revoked'`, retention),
+  type: sql`'revoked'`,
+  types: ['revoked'],
+  before: statusBefore,
+  after: statusAfter,
+})
+
+export const revokeResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) =>
+  transition(db, [kind], one(kind, id), revoking(retentionOf(kind)), cause, registry)
+
+export const expireResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) => {
+  const verb: Verb = {
+    to: 'both',
+    set: sql`${ended(sql`'expired'`, retentionOf(kind))}, expires_at = least(r.expires_at, l.at), ends_at = l.at`,
+    type: sql`'expired'`,
+    types: ['expired'],
+    before: sql`jsonb_build_object('status', ${toldStatus(sql`l`)}, 'expires_at', l.expires_at)`,
+    after: sql`jsonb_build_object('status', r.status, 'expires_at', r.expires_at)`,
+  }
+  return transition(db, [kind], one(kind, id), verb, cause, registry)
+}
 
 export const consumeResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) => {
   const last = sql`(l.max_uses IS NOT NULL AND l.uses + 1 >= l.max_uses)`
-  return transition(
-    db,
-    kind,
-    id,
-    {
-      set: sql`uses = r.uses + 1,
-        status = (CASE WHEN ${last} THEN 'consumed' ELSE r.status END)::lapse_status,
-        ended_at = CASE WHEN ${last} THEN l.at END,
-        next_step = CASE WHEN ${last} THEN 'purge' ELSE r.next_step END,
-        due_at = CASE WHEN ${last} THEN l.at + ${milliseconds(kind.terms.retention)} ELSE r.due_at END`,
-      type: sql`(CASE WHEN ${last} THEN 'consumed' ELSE 'used' END)`,
-      types: ['used', 'consumed'],
-      occasion: sql`(CASE WHEN NOT ${last} THEN 'used:' || (l.uses + 1) END)`,
-      before: sql`jsonb_build_object('status', l.status, 'uses', l.uses)`,
-      after: sql`jsonb_build_object('status', r.status, 'uses', r.uses)`,
-    },
-    cause,
-    registry,
-  )
+  const verb: Verb = {
+    to: 'live',
+    set: sql`uses = r.uses + 1,
+      status = (CASE WHEN ${last} THEN 'consumed' ELSE r.status END)::lapse_status,
+      ended_at = CASE WHEN ${last} THEN l.at END,
+      next_step = CASE WHEN ${last} THEN 'purge' ELSE r.next_step END,
+      due_at = CASE WHEN ${last} THEN l.at + ${retentionOf(kind)} ELSE r.due_at END`,
+    type: sql`(CASE WHEN ${last} THEN 'consumed' ELSE 'used' END)`,
+    types: ['used', 'consumed'],
+    occasion: sql`(CASE WHEN NOT ${last} THEN 'used:' || (l.uses + 1) END)`,
+    before: sql`jsonb_build_object('status', l.status, 'uses', l.uses)`,
+    after: sql`jsonb_build_object('status', r.status, 'uses', r.uses)`,
+  }
+  return transition(db, [kind], one(kind, id), verb, cause, registry)
 }
+
+/** It may happen several times in one version. */
+const numbered = (type: string): Fragment => sql`${type} || ':' || (extract(epoch FROM l.at) * 1000)::bigint`
+
+const suspending: Verb = {
+  to: 'live',
+  set: sql`suspended_at = l.at`,
+  type: sql`'suspended'`,
+  types: ['suspended'],
+  occasion: numbered('suspended'),
+  before: sql`jsonb_build_object('status', l.status)`,
+  after: sql`jsonb_build_object('status', 'suspended')`,
+}
+
+const restoring: Verb = {
+  to: 'suspended',
+  set: sql`suspended_at = NULL`,
+  type: sql`'restored'`,
+  types: ['restored'],
+  occasion: numbered('restored'),
+  before: sql`jsonb_build_object('status', 'suspended')`,
+  after: statusAfter,
+}
+
+/** Which resources something befalls together. */
+export interface Which {
+  readonly kind?: string | undefined
+  readonly organizationId?: string | undefined
+  readonly subject?: string | undefined
+  readonly reference?: string | undefined
+  /** Invites that this user has sent. */
+  readonly inviterId?: string | undefined
+  /** Invites to one of these roles. */
+  readonly roles?: readonly string[] | undefined
+  /** All but this one. */
+  readonly except?: string | undefined
+}
+
+const chosen = (which: Which): Fragment => sql`
+  ${which.kind === undefined ? empty : sql`AND kind = ${which.kind}`}
+  ${which.organizationId === undefined ? empty : sql`AND organization_id = ${which.organizationId}::uuid`}
+  ${which.subject === undefined ? empty : sql`AND subject = ${which.subject}`}
+  ${which.reference === undefined ? empty : sql`AND reference = ${which.reference}`}
+  ${which.inviterId === undefined ? empty : sql`AND kind = 'invite' AND payload #>> '{inviter,id}' = ${which.inviterId}`}
+  ${which.roles === undefined ? empty : sql`AND payload ->> 'role' = ANY (${which.roles}::text[])`}
+  ${which.except === undefined ? empty : sql`AND id <> ${which.except}::uuid`}`
+
+export type CascadeVerb = 'revoke' | 'suspend' | 'restore'
+
+/**
+ * One batch of a cascade: what has not ended, by id, after `after`. Kinds that this process does not know are ended too:
+ * what it cannot do is to owe their side effects.
+ */
+export const cascadeResources = (
+  db: Sql,
+  registry: Registry,
+  verb: CascadeVerb,
+  which: Which,
+  batch: { after: string | undefined; limit: number },
+  cause: Cause,
+) => {
+  const kinds = registry.all
+  const retention = sql`(coalesce((SELECT k.retention FROM unnest(${kinds.map((kind) => kind.name)}::text[],
+      ${kinds.map((kind) => kind.terms.retention)}::float8[]) AS k(kind, retention) WHERE k.kind = l.kind),
+    ${unknownRetention}) * interval '1 millisecond')`
+  const verbs = { revoke: revoking(retention), suspend: suspending, restore: restoring }
+  const rows = sql`status IN ('active', 'grace') ${chosen(which)}
+    ${batch.after === undefined ? empty : sql`AND id > ${batch.after}::uuid`} ORDER BY id LIMIT ${raw(String(batch.limit))}`
+  return transition(db, kinds, rows, verbs[verb], cause, registry)
+}
+
+const unknownRetention = 30 * 24 * 60 * 60 * 1000

@@ -1,4 +1,4 @@
-import type { Happening, Letter, Resource, Template } from '@lapse/domain'
+import type { Happening, Letter, LetterContext, Resource, Template } from '@lapse/domain'
 import { inFull, inWords } from './words.ts'
 
 export interface Rendered {
@@ -8,9 +8,14 @@ export interface Rendered {
 }
 
 /** Fills a template in with what really remains now, and sets it as text and as HTML. */
-export const render = (template: Template, happening: Happening): Rendered => {
+export const render = (
+  template: Template,
+  happening: Happening,
+  carried: Pick<LetterContext, 'url' | 'secret' | 'secrets'>,
+): Rendered => {
   const { resource } = happening
-  const letter = template({ ...happening, remaining: inWords(remainingMs(resource)), until: inFull(until(resource)) })
+  const remaining = inWords(remainingMs(resource))
+  const letter = template({ ...happening, ...carried, remaining, until: inFull(until(resource)) })
   return { subject: oneLine(letter.subject), text: asText(letter), html: asHtml(letter) }
 }
 

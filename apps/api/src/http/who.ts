@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
+import { type By, type Lapse, LapseError, type Session, type User } from 'lapse'
+import type { App } from '../routes/route.ts'
+import { bearerOf, isSame, noToken, unknownToken } from './auth.ts'
+import { sessionCookie } from './cookie.ts'
+import type { Limits } from './limits.ts'
+import { HttpError } from './problem.ts'
+
+/** Who asks: the host application, somebody who is signed in, or nobody that is known. */
+export type Who =
+  | { readonly is: 'root' }
+  | { readonly is: 'user'; readonly user: User; readonly session: Session }
+  | { readonly is: 'nobody' }
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    who: Who
+  }
+}
+
+const nobody: Who = { is: 'nobody' }
+
+/**
+ * Finds out who asks, for the routes of this scope: by the root token, or by a session's, which comes as a bearer token or
+ * in the cookie. A session that has ended is nobody's, for one can sign in again.
+ */
+export const knowWho = (scope: App, { lapse, limits, hash }: { lapse: Lapse; limits: Limits; hash: string }): void => {
+  const root = Buffer.from(hash, 'hex')
+
+  const bySession = async (token: string, ip: string): Promise<Who> => {
+    const found = await lapse.sessions.authenticate(token)
+    if (found.status === 'valid') return { is: 'user', user: found.user, session: found.session }
+    // One that has ended is no guess: open tabs go on sending it.
+    if (!found.known) await limits.token.failed(ip)
+    return nobody
+  }
+
+  const who = async (request: FastifyRequest): Promise<Who> => {
+    const { headers, cookies, ip } = request
+    if (!headers.authorization) {
+      const token = cookies[sessionCookie]
+      if (!token) return nobody
+      if (!isSafe(request) && !isOwnPage(request))
+        throw new HttpError('forbidden', { detail: 'The cookie acts only for pages of our own.' })
+      return bySession(token, ip)
+    }
+    const token = bearerOf(headers)
+    if (token === undefined) throw noToken()
+    if (isSame(token, root)) return { is: 'root' }
+    if (token.startsWith('lps_session_')) return bySession(token, ip)
+    await limits.token.failed(ip)
+    throw unknownToken()
+  }
+
+  scope.decorateRequest('who')
+  scope.addHook('onRequest', async (request) => {
+    request.who = await who(request)
+  })
+}
+
+export const isSafe = ({ method }: FastifyRequest): boolean => method === 'GET' || method === 'HEAD'
+
+/** A browser sends the cookie along with whatever another site makes it send. */
+export const isOwnPage = ({ headers, host }: FastifyRequest): boolean => {
+  const { origin, 'sec-fetch-site': site } = headers
+  if (site !== undefined) return site === 'same-origin'
+  return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
+}
+
+/** For the host application alone. */
+export const rootOnly = async ({ who }: FastifyRequest): Promise<void> => {
+  if (who.is === 'user') throw new HttpError('forbidden', { detail: 'This takes the root token.' })
+  if (who.is === 'nobody') throw noToken()
+}
+
+/** For the signed-in, and for the host application in their place. */
+export const knownOnly = async ({ who }: FastifyRequest): Promise<void> => {
+  if (who.is === 'nobody') throw signedOut()
+}
+
+/** For the signed-in alone. */
+export const signedInOnly = async (request: FastifyRequest): Promise<void> => void signedIn(request)
+
+/** Who is signed in. @throws LapseError `signed_out` */
+export const signedIn = ({ who }: FastifyRequest) => {
+  if (who.is === 'user') return who
+  throw who.is === 'root' ? new HttpError('forbidden', { detail: 'This takes the token of a session.' }) : signedOut()
+}
+
+const signedOut = () =>
+  new LapseError('signed_out', { detail: 'Send the token of a session: "Authorization: Bearer lps_session_…".' })
+
+/** As the audit names whoever asks. Of nobody the verbs may know more. */
+export const byOf = ({ who }: FastifyRequest, reason?: string): By => ({
+  ...(who.is === 'root' && { actor: 'root' }),
+  ...(who.is === 'user' && { actor: `user:${who.user.id}` }),
+  ...(reason !== undefined && { reason }),
+})
+
+/** Whose keys for repeating a request these are; nobody is told apart by the secret that they bring. */
+export const ownerOf = ({ who }: FastifyRequest, secret = ''): string | undefined => {
+  if (who.is === 'root') return undefined
+  return who.is === 'user' ? `user:${who.user.id}` : `token:${createHash('sha256').update(secret).digest('hex')}`
+}
+
+const [session, cookie] = [{ session: [] }, { cookie: [] }]
+
+/** What the description says of a route's access. */
+export const access = {
+  user: { security: [session, cookie] },
+  known: { security: [{ token: [] }, session, cookie] },
+  public: { security: [] },
+} as const

@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { example } from '../http/described.ts'
+import { idempotent } from '../http/idempotency.ts'
+import { reason, text } from '../http/input.ts'
+import { problems } from '../http/problem.ts'
+import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { Membership, membershipOut, role } from '../wire/membership.ts'
+import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+import { Nothing } from './verbs.ts'
+
+const organization = text(200).describe('Its id, or your own for it.')
+const user = text(200).describe('Their id, or your own for them.')
+
+const Add = z
+  .strictObject({ organization, user, role })
+  .meta(example({ organization: 'acme', user: 'user-7', role: 'member' }))
+
+const Update = z.strictObject({ role, reason }).meta(example({ role: 'admin' }))
+
+/** Who belongs to which organization, and as what. */
+export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
+  app.post(
+    '/v1/memberships',
+    {
+      schema: {
+        ...operation('memberships', 'addMembership', 'Add a member', 'At once, without an invite, if a seat is free.'),
+        headers: idempotent,
+        body: Add,
+        response: { 201: answer('Added; `Location` says where.', Membership), ...problems(400, 409, 413, 415, 422) },
+      },
+    },
+    async (request, reply) => {
+      const added = await once(request, reply, async (verbs) =>
+        membershipOut(await verbs.memberships.add(request.body, { actor })),
+      )
+      return reply.code(201).header('location', `/v1/memberships/${added.id}`).send(added)
+    },
+  )
+
+  app.get(
+    '/v1/memberships',
+    {
+      schema: {
+        ...operation('memberships', 'listMemberships', 'List memberships', 'The newest first.'),
+        querystring: z.strictObject({ organization: organization.optional(), user: user.optional(), ...page }),
+        response: {
+          200: answer('A page.', z.object({ items: z.array(Membership), next_cursor: nextCursor })),
+          ...problems(422),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { limit, cursor, ...filter } = query
+      return paged(await lapse.memberships.list(filter, pageOf(query)), query, membershipOut)
+    },
+  )
+
+  app.get(
+    '/v1/memberships/:id',
+    {
+      schema: {
+        ...operation('memberships', 'getMembership', 'Get a membership', 'By its id.'),
+        params: byId,
+        response: { 200: answer('The membership.', Membership), ...problems(404) },
+      },
+    },
+    async ({ params }) => membershipOut(await lapse.memberships.get(params.id)),
+  )
+
+  app.patch(
+    '/v1/memberships/:id',
+    {
+      schema: {
+        ...operation(
+          'memberships',
+          'updateMembership',
+          'Give a member another role',
+          'With a lower one ends what they have invited others to above it.',
+        ),
+        params: byId,
+        body: Update,
+        response: { 200: answer('Changed.', Membership), ...problems(400, 404, 413, 415, 422) },
+      },
+    },
+    async ({ params, body }) =>
+      membershipOut(await lapse.memberships.setRole(params.id, body.role, { actor, reason: body.reason })),
+  )
+
+  app.delete(
+    '/v1/memberships/:id',
+    {
+      schema: {
+        ...operation(
+          'memberships',
+          'removeMembership',
+          'Remove a member',
+          'Ends what they have invited others to, and what they could come back by.',
+        ),
+        params: byId,
+        querystring: z.strictObject({ reason }),
+        body: Nothing,
+        response: { 200: answer('Removed; this is what it was.', Membership), ...problems(400, 404, 415, 422) },
+      },
+    },
+    async ({ params, query }) => membershipOut(await lapse.memberships.remove(params.id, { actor, ...query })),
+  )
+}

@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import { type Role, roles } from '../directory/role.ts'
+import { defineKind, type Resource } from '../kind.ts'
+
+const payload = z.strictObject({
+  email: z.string(),
+  role: z.enum(roles),
+  /** The organization's name when it was sent. */
+  organization: z.string(),
+  inviter: z.strictObject({ id: z.string(), name: z.string().nullable(), email: z.string() }).nullable(),
+  message: z.string().max(500).optional(),
+  /** The invite that this one took the place of. */
+  resendOf: z.string().optional(),
+  /** Whether we send its mails, or the host application does. */
+  mail: z.boolean(),
+})
+
+export type InvitePayload = z.infer<typeof payload>
+
+/** One that makes somebody powerful is good for a day. */
+export const inviteLife = (role: Role): '72h' | '24h' => (role === 'member' ? '72h' : '24h')
+
+/** Somebody is asked to join an organization; see `people/invites.ts`. */
+export const invite = defineKind({
+  name: 'invite',
+  verbs: 'invites',
+  payload,
+  lifetime: { default: '72h', max: '7d' },
+  reminders: ['24h'],
+  words: { active: 'pending', consumed: 'accepted', revoked: 'withdrawn' },
+  contact: (resource) => (resource.payload.mail ? resource.payload.email : undefined),
+  mail: {
+    issued: ({ resource, until, remaining, url, secret }) => ({
+      subject: `${whoInvites(resource)} invites you to join ${resource.payload.organization}`,
+      lines: [
+        `${whoInvites(resource)} invites you to join ${resource.payload.organization} as ${withArticle(resource.payload.role)}.`,
+        ...(resource.payload.message ? [`“${resource.payload.message.replace(/\s+/g, ' ').trim()}”`] : []),
+        `The invitation is for ${resource.payload.email} and good for ${remaining}, until ${until}.`,
+        'If you did not expect it, there is nothing to do: it expires by itself.',
+      ],
+      action: { label: 'Open the invitation', url: url(`/invites/open?token=${encodeURIComponent(secret('token'))}`) },
+    }),
+    // Without the token, which is gone since the first mail: whoever reads this mailbox can sign in and find the invite there.
+    reminded: ({ resource, remaining, until, url }) => ({
+      subject: `Your invitation to ${resource.payload.organization} expires in ${remaining}`,
+      lines: [
+        `${whoInvites(resource)} has invited you to join ${resource.payload.organization}. The invitation expires in ${remaining}, on ${until}.`,
+        `Sign in as ${resource.payload.email} to accept or decline it.`,
+      ],
+      action: { label: 'See the invitation', url: url('/account') },
+    }),
+    expired: ({ resource }) => ({
+      subject: `Your invitation to ${resource.payload.organization} has expired`,
+      lines: [
+        `The invitation to join ${resource.payload.organization} has expired. Nothing has changed for you.`,
+        `If you still want to join, ask ${whoInvites(resource)} for a new one.`,
+      ],
+    }),
+    requested: ({ resource }) => ({
+      subject: `${resource.payload.email} asks for a new invitation to ${resource.payload.organization}`,
+      lines: [
+        `Your invitation to ${resource.payload.email} to join ${resource.payload.organization} can no longer be used, and its link was opened again.`,
+        'If you still want them to join, send a new one.',
+      ],
+    }),
+  },
+})
+
+const whoInvites = ({ payload: { inviter, organization } }: Resource<InvitePayload>): string =>
+  inviter?.name ?? inviter?.email ?? organization
+
+const withArticle = (role: Role): string => (role === 'member' ? 'a member' : `an ${role}`)

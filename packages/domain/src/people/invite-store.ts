@@ -1,0 +1,38 @@
+import type { Sql } from '../database.ts'
+import { now, sql } from '../store/live.ts'
+import type { Owed } from '../store/record.ts'
+
+/** How often an invite to this address has been sent again within the hour, and when that will be one less. */
+export const recentResends = async (db: Sql, reference: string): Promise<{ count: number; retryAfter: number }> => {
+  const [row] = await db.$queryRaw<{ count: number; retryAfter: number | null }[]>(sql`
+    SELECT count(*)::int AS count,
+      ceil(extract(epoch FROM min(issued_at) + interval '1 hour' - ${now}))::int AS "retryAfter"
+    FROM resource
+    WHERE kind = 'invite' AND reference = ${reference} AND payload ? 'resendOf' AND issued_at > ${now} - interval '1 hour'`)
+  return { count: row?.count ?? 0, retryAfter: Math.max(1, row?.retryAfter ?? 1) }
+}
+
+/**
+ * Owes the inviter a mail that a new invite is asked for: once for each invite, as long as they are a member and the
+ * organization is active.
+ */
+export const notify = async (db: Sql, id: string): Promise<Owed[]> => {
+  // Locked, so that of many who ask at once one is the first.
+  await db.$queryRaw(sql`SELECT id FROM resource WHERE id = ${id}::uuid FOR UPDATE`)
+  return db.$queryRaw<Owed[]>(sql`
+  WITH asked AS MATERIALIZED (
+    SELECT r.*, u.email FROM resource r
+    JOIN directory_organization o ON o.id = r.organization_id AND o.status = 'active'
+    JOIN directory_membership m ON m.organization_id = o.id AND m.user_id::text = r.payload #>> '{inviter,id}'
+    JOIN directory_user u ON u.id = m.user_id
+    WHERE r.id = ${id}::uuid AND NOT EXISTS (SELECT 1 FROM event e WHERE e.resource_id = r.id AND e.type = 'requested')
+  ), logged AS (
+    INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger)
+    SELECT id, kind, 'requested', version, ${now}, status, status, 'manual' FROM asked
+    RETURNING id, resource_id
+  )
+  INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
+  SELECT a.id, a.kind, a.version, 'requested', l.id, 'email', a.email, ${now}, ${now}
+  FROM asked a JOIN logged l ON l.resource_id = a.id
+  RETURNING id, channel`)
+}

@@ -1,0 +1,26 @@
+import { Memberships } from '../directory/memberships.ts'
+import { Organizations } from '../directory/organizations.ts'
+import { Users } from '../directory/users.ts'
+import type { Ground } from '../ground.ts'
+import { Invites } from './invites.ts'
+import { Sessions } from './sessions.ts'
+import { SignIn } from './sign-in.ts'
+import { Verifications } from './verifications.ts'
+
+/** The directory, and the kinds that people meet, each with verbs of its own. */
+export const peopleOn = (ground: Ground) => {
+  const organizations = new Organizations(ground)
+  const users = new Users(ground)
+  const verifications = new Verifications(ground)
+  return {
+    organizations,
+    users,
+    memberships: new Memberships(ground),
+    invites: new Invites(ground, organizations),
+    verifications,
+    sessions: new Sessions(ground),
+    signIn: new SignIn(ground, users, verifications),
+  }
+}
+
+export type People = ReturnType<typeof peopleOn>

@@ -1,0 +1,18 @@
+import type { Ground } from '../ground.ts'
+import { isSame, readToken } from '../secret.ts'
+import { type ProvableRow, readProvable } from '../store/read.ts'
+
+export interface Proven {
+  /** Only when the token is the one that was issued; whether it is still good is another question. */
+  readonly row: ProvableRow | undefined
+  readonly reason: 'malformed' | 'unknown' | 'wrong-secret' | 'proven'
+}
+
+/** Whose token this is. The same work for one that belongs to nothing. */
+export const prove = async (ground: Ground, kind: string, token: string): Promise<Proven> => {
+  const { selector, verifier, genuine } = readToken(kind, token)
+  const row = await readProvable(ground.sql, kind, { selector })
+  const same = isSame(verifier, row?.verifier && Buffer.from(row.verifier))
+  if (row && same) return { row, reason: 'proven' }
+  return { row: undefined, reason: !genuine ? 'malformed' : row ? 'wrong-secret' : 'unknown' }
+}

@@ -1,7 +1,7 @@
 import type { Sql } from '../database.ts'
 import type { Kind, Payload } from '../kind.ts'
 import type { Registry } from '../registry.ts'
-import { among, columns, type Fragment, nextReminder, now, type ResourceRow, sql } from './live.ts'
+import { among, columns, empty, type Fragment, nextReminder, now, type ResourceRow, sql } from './live.ts'
 import { type Cause, type Recorded, record } from './record.ts'
 
 /** One resource to be issued, its kind's terms worked in. */
@@ -42,9 +42,11 @@ export type IssuedRow = ResourceRow &
  * Inserts all drafts, or none when one is refused. A draft whose reference (or id) is taken is left out: the caller sees
  * `id` NULL with no refusal. Rows come in the order of the drafts.
  */
-export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause, registry: Registry) =>
-  db.$queryRaw<(IssuedRow | (Partial<ResourceRow> & { id: null; refusal: IssuedRow['refusal'] }))[]>(sql`
-  WITH ${organizationsOf(drafts)}
+export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause, registry: Registry) => {
+  const places = placesOf(drafts)
+  const several = drafts.length > 1
+  return db.$queryRaw<(IssuedRow | (Partial<ResourceRow> & { id: null; refusal: IssuedRow['refusal'] }))[]>(sql`
+  WITH ${places.held}
   draft AS MATERIALIZED (
     SELECT d.*, clock.at, coalesce(
       to_timestamp(d."expiresAtMs" / 1000), clock.at + d."lifeMs" * interval '1 millisecond')::timestamptz(3) AS expires_at
@@ -54,12 +56,11 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
       "expiresAtMs" float8, "lifeMs" float8, "graceMs" float8, "minLifeMs" float8, "maxLifeMs" float8, reminders int[]
     )) WITH ORDINALITY AS d
   ), judged AS MATERIALIZED (
-    SELECT d.*, o.id AS organization_id, ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`d.at`)} AS reminder,
-      CASE WHEN d.organization IS NOT NULL AND o.id IS NULL THEN 'no-organization'
-        WHEN o.status <> 'active' THEN 'organization-not-active'
+    SELECT d.*, ${places.id} AS organization_id, ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`d.at`)} AS reminder,
+      CASE ${places.refusal}
         WHEN d.expires_at < d.at + d."minLifeMs" * interval '1 millisecond' THEN 'too-short'
         WHEN d.expires_at > d.at + d."maxLifeMs" * interval '1 millisecond' THEN 'too-long' END AS refusal
-    FROM draft d LEFT JOIN organization o ON lower(d.organization) = o.id::text OR d.organization = o.reference
+    FROM draft d ${places.join}
   ), inserted AS (
     INSERT INTO resource (id, kind, reference, scope, organization_id, subject, payload, contact, max_uses, selector, verifier,
       issued_at, changed_at, expires_at, ends_at, reminders, due_at, next_step)
@@ -68,8 +69,7 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
       (CASE WHEN reminder IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step
     FROM judged
     WHERE NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)
-    -- Two bulks that want the same references wait for each other in one order, or they would deadlock.
-    ORDER BY kind, reference, ordinality
+    ${several ? inOneOrder : empty}
     ON CONFLICT DO NOTHING
     RETURNING *
   ), moved AS (
@@ -83,21 +83,31 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
   SELECT j.refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs",
     m.at AS "eventAt", o.deliveries AS owed
   FROM judged j LEFT JOIN moved m ON m.id = j.id LEFT JOIN owed o ON o.resource_id = m.id
-  ORDER BY j.ordinality`)
+  ${several ? sql`ORDER BY j.ordinality` : empty}`)
+}
+
+/** Two bulks that want the same references wait for each other in one order, or they would deadlock. */
+const inOneOrder = sql`ORDER BY kind, reference, ordinality`
 
 /**
  * The organizations that they are issued in, held until the commit: whoever suspends or deletes one waits for us and then
  * finds what we have issued, or we wait for them and see that it is not active. The clock is read after that.
+ * What belongs to none does not pay for it.
  */
-const organizationsOf = (drafts: readonly Draft[]): Fragment => {
+const placesOf = (drafts: readonly Draft[]) => {
   const named = [...new Set(drafts.map((draft) => draft.organization).filter((name) => name !== null))]
   if (named.length === 0)
-    return sql`organization AS (SELECT NULL::uuid AS id, NULL AS reference, NULL::lapse_organization_status AS status WHERE false),
-  clock AS MATERIALIZED (SELECT ${now} AS at),`
-  return sql`organization AS MATERIALIZED (
-    SELECT id, reference, status FROM directory_organization
-    WHERE ${among(named)} OR reference = ANY (${named}::text[]) ORDER BY id FOR SHARE
-  ), clock AS MATERIALIZED (SELECT ${now} AS at FROM (SELECT count(*) FROM organization) AS held),`
+    return { held: sql`clock AS MATERIALIZED (SELECT ${now} AS at),`, id: sql`NULL::uuid`, refusal: empty, join: empty }
+  return {
+    held: sql`organization AS MATERIALIZED (
+      SELECT id, reference, status FROM directory_organization
+      WHERE ${among(named)} OR reference = ANY (${named}::text[]) ORDER BY id FOR SHARE
+    ), clock AS MATERIALIZED (SELECT ${now} AS at FROM (SELECT count(*) FROM organization) AS held),`,
+    id: sql`o.id`,
+    refusal: sql`WHEN d.organization IS NOT NULL AND o.id IS NULL THEN 'no-organization'
+      WHEN o.status <> 'active' THEN 'organization-not-active'`,
+    join: sql`LEFT JOIN organization o ON lower(d.organization) = o.id::text OR d.organization = o.reference`,
+  }
 }
 
 const sealedOf = (drafts: readonly Draft[]): Fragment | undefined =>

@@ -17,9 +17,8 @@ export const isLive = (row: Fragment, at: Fragment): Fragment =>
 
 /** The status everybody sees: a row that is over has expired, swept or not. */
 export const seenStatus = (row: Fragment, at: Fragment): Fragment =>
-  sql`(CASE WHEN ${row}.status NOT IN ('active', 'grace') THEN ${row}.status
-    WHEN ${isOver(row, at)} THEN 'expired'
-    WHEN NOT ${isLive(row, at)} THEN 'suspended'
+  sql`(CASE WHEN ${isOver(row, at)} THEN CASE WHEN ${row}.status IN ('active', 'grace') THEN 'expired' ELSE ${row}.status END
+    WHEN ${row}.suspended_at IS NOT NULL THEN 'suspended'
     WHEN ${at} >= ${row}.expires_at THEN 'grace'
     ELSE 'active' END)::lapse_status`
 

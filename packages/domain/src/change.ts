@@ -45,6 +45,8 @@ export const unchanged = (row: ResourceRow, registry: Registry): Change => ({
 const lifeOf = (row: ResourceRow) => ({
   ...row,
   issuedAt: row.issuedAt.getTime(),
+  startsAt: row.startsAt?.getTime() ?? null,
+  latestAt: null,
   expiresAt: row.expiresAt.getTime(),
   endsAt: row.endsAt.getTime(),
   endedAt: row.endedAt?.getTime() ?? null,

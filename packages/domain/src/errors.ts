@@ -8,6 +8,8 @@ const errors = {
   not_found: [404, 'There is no such resource.'],
   already_ended: [409, 'The resource has ended, and what has ended stays ended.'],
   suspended: [409, 'The resource is suspended with its organization.'],
+  not_started: [409, 'The resource cannot be used yet.'],
+  used_up: [409, 'This holder has used it as often as each may.'],
   kind_has_verbs: [422, 'Resources of this kind carry a token, and have verbs of their own.'],
   unknown_organization: [422, 'There is no such organization.'],
   organization_not_active: [409, 'The organization is suspended or deleted.'],

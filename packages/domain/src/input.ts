@@ -22,6 +22,13 @@ export interface IssueInput extends End {
   readonly organization?: string | undefined
   readonly subject?: string | undefined
   readonly payload?: Payload | undefined
+  /** Not usable before: an instant, or milliseconds from now. */
+  readonly startsAt?: Date | undefined
+  readonly startsInMs?: number | undefined
+  /** Fewer than the kind's. */
+  readonly maxUses?: number | undefined
+  /** How often each holder may use it. */
+  readonly maxUsesEach?: number | undefined
   /** Shorter than the kind's, in milliseconds. */
   readonly graceMs?: number | undefined
 }
@@ -33,6 +40,8 @@ export interface ProvenInput extends IssueInput {
   readonly proof?: Proof | undefined
   /** What the mail about its issue carries. */
   readonly sealed?: Buffer | undefined
+  /** What has to be typed besides, hashed. */
+  readonly password?: string | undefined
 }
 
 /** Who does it, and why. */
@@ -55,6 +64,7 @@ export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => 
   if (!(graceMs >= 0 && graceMs <= grace))
     throw new LapseError('invalid', { field: `${path}grace`, detail: `At most ${seconds(grace)} for this kind.` })
   const payload = parsePayload(kind, input.payload ?? {}, `${path}payload`)
+  const ownMax = kind.maxLifeFor?.(payload)
   return {
     id: input.id ?? uuidv7(),
     kind: kind.name,
@@ -65,17 +75,44 @@ export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => 
     payload,
     // It stands in an index: one that is too long would fail the transitions of its whole batch, for good.
     contact: storableText(`${path}payload`, kind.contact?.({ payload, subject })),
-    maxUses,
+    maxUses: usesOf(input.maxUses, maxUses, `${path}max_uses`),
+    maxUsesEach: usesOf(input.maxUsesEach, maxUses, `${path}max_uses_each`, null),
+    ...startOf(input, path),
     ...endOf(kind, input, path, true),
     graceMs,
     minLifeMs: minLife,
-    maxLifeMs: maxLife,
+    maxLifeMs: ownMax ?? maxLife,
+    ownMax: ownMax !== undefined,
     reminders,
     selector: input.proof?.selector ?? null,
     verifier: input.proof?.verifier.toString('base64') ?? null,
     sealed: input.sealed?.toString('base64') ?? null,
+    password: input.password ?? null,
   }
 }
+
+const usesOf = (given: number | undefined, most: number | null, field: string, otherwise = most): number | null => {
+  if (given === undefined) return otherwise
+  if (!Number.isInteger(given) || given < 1 || given > (most ?? 2 ** 31 - 1))
+    throw new LapseError('invalid', { field, detail: `A whole number from 1 to ${most ?? 2 ** 31 - 1} for this kind.` })
+  return given
+}
+
+const startOf = ({ startsAt, startsInMs }: IssueInput, path: string) => {
+  if (startsAt !== undefined && startsInMs !== undefined)
+    throw new LapseError('invalid', { field: `${path}starts_in`, detail: 'Give starts_at or starts_in, not both.' })
+  const startsAtMs = startsAt?.getTime() ?? null
+  const given = startsAtMs ?? startsInMs ?? 0
+  if (!Number.isFinite(given) || Math.abs(given) > 8e15)
+    throw new LapseError('invalid', {
+      field: `${path}${startsAtMs === null ? 'starts_in' : 'starts_at'}`,
+      detail: 'That is not an instant.',
+    })
+  return { startsAtMs: sane(startsAtMs), startsInMs: sane(startsInMs ?? null) }
+}
+
+/** What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's. */
+const sane = (ms: number | null) => ms && Math.max(0, ms)
 
 export const endOf = (
   kind: Kind,
@@ -96,8 +133,6 @@ export const endOf = (
   // Beyond this PostgreSQL and JavaScript cannot both tell the instant.
   if (!Number.isFinite(given) || Math.abs(given) > 8e15)
     throw new LapseError('invalid', { field: `${path}${endField({ expiresAtMs })}`, detail: 'That is not an instant.' })
-  // What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's.
-  const sane = (ms: number | null) => ms && Math.max(0, ms)
   return { expiresAtMs: sane(expiresAtMs), lifeMs: sane(lifeMs) }
 }
 

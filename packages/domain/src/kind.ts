@@ -47,7 +47,13 @@ export interface Resource<P = Payload> {
   readonly uses: number
   /** `null`: any number of uses. */
   readonly maxUses: number | null
+  /** How often each holder may use it. `null`: as often as anybody. */
+  readonly maxUsesEach: number | null
+  /** Of a token that is verified often, to the minute. */
+  readonly lastUsedAt: Date | null
   readonly issuedAt: Date
+  /** Not usable before. `null`: from its issue on. */
+  readonly startsAt: Date | null
   readonly expiresAt: Date
   /** `expiresAt` plus grace: from this instant on it is over. */
   readonly endsAt: Date
@@ -126,6 +132,8 @@ export interface KindDefinition<Name extends string, P extends Payload> {
     min?: Duration
     /** From the issue to the end, all renewals included. */
     max: Duration
+    /** A longest life of its own for what carries this, in place of `max`; `undefined` leaves it at that. */
+    maxFor?: (payload: P) => Duration | undefined
   }
   /** How long after `expiresAt` it may still be used. None unless said otherwise. */
   grace?: Duration
@@ -152,6 +160,8 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
   readonly payload: z.ZodType<P>
   readonly terms: Terms
   readonly defaultLife: number | undefined
+  /** In milliseconds, in place of `terms.maxLife`. */
+  readonly maxLifeFor: ((payload: Payload) => number | undefined) | undefined
   readonly words: Partial<Record<Status, string>>
   readonly contact: ((resource: { payload: Payload; subject: string | null }) => string | undefined) | undefined
   readonly mail: PerEvent<Template>
@@ -223,6 +233,7 @@ export const defineKind = <const Name extends string, P extends Payload>(
       maxUses: uses === 'unlimited' ? null : uses,
     },
     defaultLife,
+    maxLifeFor: lifetime.maxFor && longestFor(lifetime.maxFor as (payload: Payload) => Duration | undefined),
     words: definition.words ?? {},
     contact: definition.contact as Kind['contact'],
     mail: (definition.mail ?? {}) as Kind['mail'],
@@ -231,3 +242,10 @@ export const defineKind = <const Name extends string, P extends Payload>(
     verbs: definition.verbs,
   }
 }
+
+const longestFor =
+  (maxFor: (payload: Payload) => Duration | undefined) =>
+  (payload: Payload): number | undefined => {
+    const longest = maxFor(payload)
+    return longest === undefined ? undefined : durationMs(longest)
+  }

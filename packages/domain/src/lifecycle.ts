@@ -5,8 +5,11 @@
  * the diagram stand in this package's README.
  */
 
-/** `suspended` is never stored: it is how a resource is seen that would be live but for the suspension of whom it belongs to. */
-export type Status = 'active' | 'grace' | 'expired' | 'revoked' | 'consumed' | 'suspended'
+/**
+ * Two are never stored, only seen: `suspended`, what would be live but for the suspension of whom it belongs to, and
+ * `scheduled`, what is not live yet.
+ */
+export type Status = 'active' | 'grace' | 'expired' | 'revoked' | 'consumed' | 'suspended' | 'scheduled'
 export type Step = 'remind' | 'expire' | 'end-grace' | 'purge'
 
 /** The part of a resource that decides its fate. */
@@ -17,7 +20,11 @@ export interface Life {
   /** `null`: any number. */
   readonly maxUses: number | null
   readonly issuedAt: number
+  /** Not usable before. */
+  readonly startsAt: number | null
   readonly expiresAt: number
+  /** No renewal goes past it; `null`: past the kind's longest life. */
+  readonly latestAt: number | null
   /** `expiresAt` plus grace. */
   readonly endsAt: number
   readonly endedAt: number | null
@@ -42,7 +49,15 @@ export interface Terms {
 }
 
 export type LifetimeRefusal = 'too-short' | 'too-long'
-export type Refusal = LifetimeRefusal | 'not-later' | 'ended' | 'suspended' | 'not-suspended'
+export type Refusal =
+  | LifetimeRefusal
+  | 'not-later'
+  | 'ended'
+  | 'suspended'
+  | 'not-suspended'
+  | 'not-started'
+  | 'no-holder'
+  | 'used-up'
 
 /** One delayed job: look at the resource when `dueAt` has come. */
 export interface Timer {
@@ -58,8 +73,11 @@ export interface Timer {
 /** Over means endsAt <= now: at the very instant. */
 export const isOver = (life: Life, now: number): boolean => hasEnded(life.status) || now >= life.endsAt
 
-/** Live means that it can be used: not over, and not suspended. */
-export const isLive = (life: Life, now: number): boolean => !isOver(life, now) && life.suspendedAt === null
+/** Live means that it can be used: begun, not over, and not suspended. */
+export const isLive = (life: Life, now: number): boolean =>
+  !isOver(life, now) && life.suspendedAt === null && hasStarted(life, now)
+
+const hasStarted = ({ startsAt }: Life, now: number): boolean => startsAt === null || now >= startsAt
 
 export const hasEnded = (status: Status): boolean =>
   status === 'expired' || status === 'revoked' || status === 'consumed'
@@ -69,11 +87,19 @@ export const seenStatus = (life: Life, now: number): Status => {
   if (hasEnded(life.status)) return life.status
   if (now >= life.endsAt) return 'expired'
   if (life.suspendedAt !== null) return 'suspended'
+  if (!hasStarted(life, now)) return 'scheduled'
   return now >= life.expiresAt ? 'grace' : 'active'
 }
 
-export const issue = (terms: Terms, expiresAt: number, now: number): Life | Refusal => {
-  const refusal = lifetimeRefusal(terms, expiresAt, now, now)
+/** `startsAt`: when it can be used first, if that is later. `longest`: its own longest life, in place of its kind's. */
+export const issue = (
+  terms: Terms,
+  expiresAt: number,
+  now: number,
+  { startsAt = null, longest = null }: { startsAt?: number | null; longest?: number | null } = {},
+): Life | Refusal => {
+  const latestAt = longest === null ? null : now + longest
+  const refusal = lifetimeRefusal(terms, { issuedAt: now, startsAt, latestAt }, expiresAt, now)
   if (refusal) return refusal
   return scheduled(
     {
@@ -82,7 +108,9 @@ export const issue = (terms: Terms, expiresAt: number, now: number): Life | Refu
       uses: 0,
       maxUses: terms.maxUses,
       issuedAt: now,
+      startsAt,
       expiresAt,
+      latestAt,
       endsAt: expiresAt + terms.grace,
       endedAt: null,
       suspendedAt: null,
@@ -105,9 +133,9 @@ export const renew = (
   now: number,
   laterBy: number | null = null,
 ): Life | Refusal => {
-  const unusable = unusableRefusal(life, now)
-  if (unusable) return unusable
-  const refusal = lifetimeRefusal(terms, expiresAt, now, life.issuedAt)
+  const blocked = blockedRefusal(life, now)
+  if (blocked) return blocked
+  const refusal = lifetimeRefusal(terms, life, expiresAt, now)
   if (refusal) return refusal
   if (laterBy !== null && expiresAt <= life.expiresAt + laterBy) return 'not-later'
   const grace = life.endsAt - life.expiresAt
@@ -118,8 +146,9 @@ export const renew = (
 
 /** One use; the last one ends it. */
 export const consume = (life: Life, terms: Terms, now: number): Life | Refusal => {
-  const unusable = unusableRefusal(life, now)
-  if (unusable) return unusable
+  const blocked = blockedRefusal(life, now)
+  if (blocked) return blocked
+  if (!hasStarted(life, now)) return 'not-started'
   const uses = life.uses + 1
   if (life.maxUses === null || uses < life.maxUses) return { ...life, uses }
   return ended({ ...life, uses }, 'consumed', now, terms.retention)
@@ -131,7 +160,7 @@ export const revoke = (life: Life, terms: Terms, now: number): Life | Refusal =>
 
 /** Blocks it until it is restored. Its time goes on: it expires meanwhile as it would have. */
 export const suspend = (life: Life, now: number): Life | Refusal =>
-  unusableRefusal(life, now) ?? { ...life, suspendedAt: now }
+  blockedRefusal(life, now) ?? { ...life, suspendedAt: now }
 
 export const restore = (life: Life, now: number): Life | Refusal => {
   if (isOver(life, now)) return 'ended'
@@ -185,19 +214,19 @@ export const timersOf = (resource: { id: string; kind: string } & Life, now: num
   return [...reminders, { id, kind, version, step: 'expire', dueAt: resource.expiresAt }]
 }
 
-const unusableRefusal = (life: Life, now: number): 'ended' | 'suspended' | undefined => {
+const blockedRefusal = (life: Life, now: number): 'ended' | 'suspended' | undefined => {
   if (isOver(life, now)) return 'ended'
-  return isLive(life, now) ? undefined : 'suspended'
+  return life.suspendedAt === null ? undefined : 'suspended'
 }
 
 const lifetimeRefusal = (
-  terms: Terms,
+  { minLife, maxLife }: Terms,
+  { issuedAt, startsAt, latestAt }: Pick<Life, 'issuedAt' | 'startsAt' | 'latestAt'>,
   expiresAt: number,
   now: number,
-  issuedAt: number,
 ): LifetimeRefusal | undefined => {
-  if (expiresAt - now < terms.minLife) return 'too-short'
-  if (expiresAt - issuedAt > terms.maxLife) return 'too-long'
+  if (expiresAt - Math.max(now, startsAt ?? now) < minLife) return 'too-short'
+  if (expiresAt > (latestAt ?? issuedAt + maxLife)) return 'too-long'
   return undefined
 }
 

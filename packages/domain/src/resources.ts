@@ -40,8 +40,9 @@ import {
   revokeResource,
   type TransitionRow,
 } from './store/transition.ts'
+import { storableText } from './text.ts'
 
-export type Denial = 'unknown' | 'expired' | 'revoked' | 'consumed' | 'suspended'
+export type Denial = 'unknown' | 'expired' | 'revoked' | 'consumed' | 'suspended' | 'scheduled'
 
 /** The answer to "may it be used now?". */
 export type CheckResult =
@@ -50,7 +51,12 @@ export type CheckResult =
 
 export type ConsumeResult =
   | ({ readonly consumed: true } & Change)
-  | { readonly consumed: false; readonly reason: Denial; readonly resource?: Resource }
+  | {
+      readonly consumed: false
+      /** `used_up`: as often as this holder may. */
+      readonly reason: Denial | 'used_up'
+      readonly resource?: Resource
+    }
 
 export interface Page {
   readonly before?: string | undefined
@@ -136,17 +142,28 @@ export class Resources {
     return { allowed: false, reason: row.seen as Denial, resource }
   }
 
-  /** Uses it once, if it is live; the last use ends it. */
-  async consume(kindName: string, selector: Selector, by: By = {}): Promise<ConsumeResult> {
+  /**
+   * Uses it once, if it is live; the last use ends it. `holder`: whose use it is, where each may use it only so often.
+   *
+   * @throws LapseError `invalid` without a holder where there has to be one
+   */
+  async consume(
+    kindName: string,
+    selector: Selector,
+    { holder, ...by }: By & { readonly holder?: string | undefined } = {},
+  ): Promise<ConsumeResult> {
     const kind = this.#registry.get(kindName)
     const id = await this.#idOf(kindName, selector)
     if (id === undefined) return { consumed: false, reason: 'unknown' }
     const row = await this.#act(kind, ['used', 'consumed'], (db) =>
-      consumeResource(db, kind, id, manual(by), this.#registry),
+      consumeResource(db, kind, id, manual(by), this.#registry, storableText('holder', holder)),
     )
     if (!row) return { consumed: false, reason: 'unknown' }
     if (row.moved) return { consumed: true, ...changeOf(row, this.#registry) }
-    return { consumed: false, reason: row.seen as Denial, resource: this.#seen(row) }
+    if (row.refusal === 'no-holder')
+      throw new LapseError('invalid', { field: 'holder', detail: 'Each may use it only so often: say who does.' })
+    const reason = row.refusal === 'used-up' ? 'used_up' : (row.seen as Denial)
+    return { consumed: false, reason, resource: this.#seen(row) }
   }
 
   /**

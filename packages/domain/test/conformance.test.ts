@@ -17,7 +17,19 @@ import {
   revokeResource,
 } from '../src/store/transition.ts'
 import { frozenClock } from './frozen-clock.ts'
-import { type Chapter, lifeIn, resolve, someEnd, someStory, someTerms, unborn, verbs } from './lives.ts'
+import {
+  type Chapter,
+  lifeIn,
+  type Own,
+  ownIn,
+  resolve,
+  someEnd,
+  someOwn,
+  someStory,
+  someTerms,
+  unborn,
+  verbs,
+} from './lives.ts'
 import { tally } from './support.ts'
 
 const { database, setClock } = await frozenClock()
@@ -29,29 +41,37 @@ const kindOf = (terms: Terms): Kind => ({
   terms,
 })
 
-const draftOf = (kind: Kind, until: number, now: number, byLength: boolean): Draft => {
+const nothing: Own = { wait: null, longest: null }
+
+const draftOf = (kind: Kind, until: number, now: number, byLength: boolean, own = nothing): Draft => {
   const { minLife: minLifeMs, maxLife: maxLifeMs, grace: graceMs, maxUses, reminders } = kind.terms
   const end = byLength ? { expiresAtMs: null, lifeMs: until - now } : { expiresAtMs: until, lifeMs: null }
   const id = randomUUID()
   const texts = { reference: null, scope: null, organization: null, subject: id, contact: null }
-  const proof = { selector: null, verifier: null, sealed: null }
+  const proof = { selector: null, verifier: null, sealed: null, password: null }
+  const start = byLength
+    ? { startsAtMs: null, startsInMs: own.wait }
+    : { startsAtMs: own.wait === null ? null : now + own.wait, startsInMs: null }
   return {
     ...{ id, kind: kind.name, ...texts, ...proof, payload: {} },
-    ...{ ...end, graceMs, minLifeMs, maxLifeMs, maxUses, reminders },
+    ...{ ...start, ...end, graceMs, minLifeMs, maxLifeMs: own.longest ?? maxLifeMs, ownMax: own.longest !== null },
+    ...{ maxUses, maxUsesEach: null, reminders },
   }
 }
 
-const insert = async (kind: Kind, until: number, now: number, byLength: boolean) => {
-  const [row] = await insertResources(database, [draftOf(kind, until, now, byLength)], cause, new Registry([kind]))
+const insert = async (kind: Kind, until: number, now: number, byLength: boolean, own = nothing) => {
+  const [row] = await insertResources(database, [draftOf(kind, until, now, byLength, own)], cause, new Registry([kind]))
   return row
 }
 
-const lifeOf = (row: ResourceRow): Life => ({
+const lifeOf = (row: ResourceRow, latestAt: number | null): Life => ({
   status: row.status,
   version: row.version,
   uses: row.uses,
   maxUses: row.maxUses,
   issuedAt: row.issuedAt.getTime(),
+  startsAt: row.startsAt?.getTime() ?? null,
+  latestAt,
   expiresAt: row.expiresAt.getTime(),
   endsAt: row.endsAt.getTime(),
   endedAt: row.endedAt?.getTime() ?? null,
@@ -66,7 +86,7 @@ const act = async (kind: Kind, id: string, { verb, until, now, onlyLater, before
   const registry = new Registry([kind])
   if (verb === 'advance') {
     const [row] = await advanceResources(database, [kind], { limit: 10, ids: [id], whole: true }, cause, registry)
-    return row && { life: lifeOf(row), event: row.type, latenessMs: row.latenessMs }
+    return row && { life: lifeOf(row, before.latestAt), event: row.type, latenessMs: row.latenessMs }
   }
   const length = until % 2 ? { expiresAtMs: null, lifeMs: until - now } : { expiresAtMs: until, lifeMs: null }
   const end = { ...length, laterByMs: onlyLater ? 0 : null }
@@ -80,7 +100,7 @@ const act = async (kind: Kind, id: string, { verb, until, now, onlyLater, before
   // What a cascade finds ended it passes by.
   if (!row) return inCascade && hasEnded(before.status) ? 'ended' : undefined
   expect(row.at.getTime()).toBe(now)
-  return row.moved ? lifeOf(row) : row.refusal
+  return row.moved ? lifeOf(row, before.latestAt) : row.refusal
 }
 
 /** What an event says of it. */
@@ -96,12 +116,13 @@ const remindersIn = (chapters: readonly Chapter[]) =>
 it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { timeout: 120_000 }, async () => {
   const tried: string[] = []
   await fc.assert(
-    fc.asyncProperty(someStory, async ({ terms, chapters: [birth, ...chapters] }) => {
+    fc.asyncProperty(someStory, async ({ terms, own, chapters: [birth, ...chapters] }) => {
       if (!birth) return
       const kind = kindOf(terms)
       await setClock(birth.now)
-      const issued = await insert(kind, birth.until, birth.now, birth.until % 2 === 0)
-      expect(issued?.id && lifeOf(issued as ResourceRow)).toEqual(birth.answer)
+      const issued = await insert(kind, birth.until, birth.now, birth.until % 2 === 0, own)
+      const { latestAt } = birth.after
+      expect(issued?.id && lifeOf(issued as ResourceRow, latestAt)).toEqual(birth.answer)
       const id = issued?.id ?? ''
       for (const chapter of chapters) {
         const { answer, after, now, verb } = chapter
@@ -109,7 +130,7 @@ it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { 
         const { offset: _, ...expected } = answer && typeof answer === 'object' && 'life' in answer ? answer : {}
         expect(await act(kind, id, chapter)).toEqual(verb === 'advance' && answer ? expected : answer)
         const row = await readResource(database, 'life', id)
-        expect(row && lifeOf(row)).toEqual(after)
+        expect(row && lifeOf(row, latestAt)).toEqual(after)
         expect({ live: row?.live, seen: row?.seen }).toEqual({ live: isLive(after, now), seen: seenStatus(after, now) })
         tried.push(verb, ...(lifeIn(answer) ? [`${verb} done`] : [`${verb} refused`]))
       }
@@ -132,12 +153,13 @@ it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { 
 
 it('issue takes and refuses in SQL exactly what lifecycle.ts does', async () => {
   await fc.assert(
-    fc.asyncProperty(someTerms, someEnd, fc.boolean(), async (terms, end, byLength) => {
+    fc.asyncProperty(someTerms, someOwn, someEnd, fc.boolean(), async (terms, own, end, byLength) => {
       const now = 1.7e12
       await setClock(now)
       const until = resolve(end, unborn(now), terms, now)
-      const row = await insert(kindOf(terms), until, now, byLength)
-      expect(row?.refusal ?? lifeOf(row as ResourceRow)).toEqual(issue(terms, until, now))
+      const row = await insert(kindOf(terms), until, now, byLength, own)
+      const latestAt = own.longest === null ? null : now + own.longest
+      expect(row?.refusal ?? lifeOf(row as ResourceRow, latestAt)).toEqual(issue(terms, until, now, ownIn(own, now)))
     }),
     { numRuns: 500 },
   )

@@ -699,7 +699,7 @@ it('what was issued while the organization was being restored says so: its time 
       issued.push(issueIn(id, 'plain', { expiresInMs: hour }))
       await stage.lockWaiters(1)
       await holder.query(
-        `UPDATE directory_organization SET status = 'active', changed_at = clock_timestamp() WHERE id = $1`,
+        `UPDATE directory_organization SET status = 'active', changed_at = date_trunc('milliseconds', clock_timestamp()) WHERE id = $1`,
         [id],
       )
     },

@@ -1,7 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as lifecycle from '../src/lifecycle.ts'
-import { apply, type Chapter, lifeIn, resolve, someEnd, someStory, someTerms, unborn, verbs } from './lives.ts'
+import {
+  apply,
+  type Chapter,
+  lifeIn,
+  ownIn,
+  resolve,
+  someEnd,
+  someOwn,
+  someStory,
+  someTerms,
+  unborn,
+  verbs,
+} from './lives.ts'
 
 const { advance, hasEnded, isLive, isOver, issue, restore, seenStatus, suspend, timersOf } = lifecycle
 
@@ -41,7 +53,7 @@ describe('never early', () => {
       }
       const before = after.endsAt - 1
       if (before < now) return
-      expect(isLive(after, before)).toBe(after.suspendedAt === null)
+      expect(isLive(after, before)).toBe(after.suspendedAt === null && before >= (after.startsAt ?? before))
       expect(seenStatus(after, before)).not.toBe('expired')
       expect(advance(after, terms, before)?.event).not.toBe('expired')
     })
@@ -52,7 +64,8 @@ describe('never early', () => {
       if (hasEnded(after.status)) return
       const unless = (status: lifecycle.Status) => (after.suspendedAt === null ? status : 'suspended')
       expect(seenStatus(after, after.expiresAt)).toBe(after.endsAt > after.expiresAt ? unless('grace') : 'expired')
-      if (after.expiresAt - 1 >= now) expect(seenStatus(after, after.expiresAt - 1)).toBe(unless('active'))
+      if (after.expiresAt - 1 >= Math.max(now, after.startsAt ?? now))
+        expect(seenStatus(after, after.expiresAt - 1)).toBe(unless('active'))
     })
   })
 })
@@ -97,7 +110,7 @@ describe('a suspension', () => {
       const { revoke, expire, restore, advance: _, ...blocked } = Object.fromEntries(tried)
       expect(blocked).toEqual({ renew: 'suspended', consume: 'suspended', suspend: 'suspended' })
       expect([revoke.status, expire.status]).toEqual(['revoked', 'expired'])
-      expect(isLive(restore, now)).toBe(true)
+      expect(isLive(restore, now)).toBe(now >= (before.startsAt ?? now))
     })
   })
 
@@ -113,6 +126,22 @@ describe('a suspension', () => {
       expect(blocked).toEqual(free && { ...free, life: { ...free.life, suspendedAt: now } })
       const caughtUp = blocked?.life ?? suspended
       expect(restore(caughtUp, later)).toEqual(isOver(after, later) ? 'ended' : (free?.life ?? after))
+    })
+  })
+})
+
+describe('a beginning', () => {
+  it('nobody uses it a millisecond before; at that instant it is live; it can be renewed and ended at any time', () => {
+    always(({ after, now, until }, terms) => {
+      const { startsAt } = after
+      if (startsAt === null || now >= startsAt || isOver(after, now) || after.suspendedAt !== null) return
+      for (const at of [now, startsAt - 1]) {
+        expect([isLive(after, at), seenStatus(after, at)]).toEqual([false, 'scheduled'])
+        expect(lifecycle.consume(after, terms, at)).toBe('not-started')
+      }
+      expect([isLive(after, startsAt), seenStatus(after, startsAt)]).toEqual([true, 'active'])
+      expect(lifecycle.revoke(after, terms, now)).toMatchObject({ status: 'revoked' })
+      expect(lifecycle.renew(after, terms, until, now)).not.toBe('not-started')
     })
   })
 })
@@ -141,7 +170,7 @@ describe('due_at is always the next step', () => {
       const done = advance(after, terms, now)
       const life = done?.life ?? after
       expect(advance(life, terms, now)).toBeUndefined()
-      expect(seenStatus({ ...after, suspendedAt: null }, now)).toBe(life.status)
+      expect(seenStatus({ ...after, suspendedAt: null, startsAt: null }, now)).toBe(life.status)
       if (done && !hasEnded(life.status)) expect(life.dueAt).toBeGreaterThan(now)
     })
   })
@@ -182,12 +211,12 @@ describe('reminders', () => {
 describe('lifetimes', () => {
   it('issue takes what lies within the terms, to the millisecond, and refuses the rest', () => {
     fc.assert(
-      fc.property(someTerms, someEnd, (terms, end) => {
+      fc.property(someTerms, someOwn, someEnd, (terms, own, end) => {
         const now = 1e12
         const until = resolve(end, unborn(now), terms, now)
-        const answer = issue(terms, until, now)
-        if (until - now < terms.minLife) expect(answer).toBe('too-short')
-        else if (until - now > terms.maxLife) expect(answer).toBe('too-long')
+        const answer = issue(terms, until, now, ownIn(own, now))
+        if (until - now - (own.wait ?? 0) < terms.minLife) expect(answer).toBe('too-short')
+        else if (until - now > (own.longest ?? terms.maxLife)) expect(answer).toBe('too-long')
         else expect(answer).toMatchObject({ status: 'active', expiresAt: until, endsAt: until + terms.grace })
       }),
       { numRuns: 2_000 },
@@ -200,8 +229,8 @@ describe('lifetimes', () => {
       const { before, after, now, until, onlyLater, answer } = chapter
       if (isOver(before, now)) expect(answer).toBe('ended')
       else if (before.suspendedAt !== null) expect(answer).toBe('suspended')
-      else if (until - now < terms.minLife) expect(answer).toBe('too-short')
-      else if (until - before.issuedAt > terms.maxLife) expect(answer).toBe('too-long')
+      else if (until - Math.max(now, before.startsAt ?? now) < terms.minLife) expect(answer).toBe('too-short')
+      else if (until > (before.latestAt ?? before.issuedAt + terms.maxLife)) expect(answer).toBe('too-long')
       else if (onlyLater && until <= before.expiresAt) expect(answer).toBe('not-later')
       else {
         expect(after).toMatchObject({ status: 'active', expiresAt: until, version: before.version + 1 })

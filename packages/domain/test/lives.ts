@@ -32,7 +32,7 @@ const someVerb = fc.oneof(
 
 /** An instant a millisecond around one that matters, or any. */
 export interface Moment {
-  readonly mark: 'now' | 'due' | 'expires' | 'ends' | 'reminder' | 'shortest' | 'longest' | 'any'
+  readonly mark: 'now' | 'starts' | 'due' | 'expires' | 'ends' | 'reminder' | 'shortest' | 'longest' | 'any'
   readonly delta: number
   readonly any: number
 }
@@ -52,7 +52,7 @@ const someAct = (verb: fc.Arbitrary<Verb>, when: fc.Arbitrary<Moment>) =>
     onlyLater: fc.constantFrom(false, false, true),
   })
 
-const sometime = moment('now', 'now', 'due', 'reminder', 'expires', 'ends', 'any')
+const sometime = moment('now', 'now', 'starts', 'due', 'reminder', 'expires', 'ends', 'any')
 /** Most lives are over before a suspension is lifted by chance. */
 const interlude = fc.tuple(
   someAct(fc.constant('suspend'), moment('now', 'any')),
@@ -75,12 +75,13 @@ export const someEnd = moment('shortest', 'longest', 'any', 'any')
 export const resolve = (moment: Moment, life: lifecycle.Life, terms: lifecycle.Terms, now: number): number => {
   const marks = {
     now,
+    starts: life.startsAt ?? now,
     due: life.dueAt ?? now,
     expires: life.expiresAt,
     ends: life.endsAt,
     reminder: life.expiresAt - (life.reminders[moment.any % 4] ?? 0) * 1000,
     shortest: now + terms.minLife,
-    longest: life.issuedAt + terms.maxLife,
+    longest: life.latestAt ?? life.issuedAt + terms.maxLife,
     any: now + moment.any,
   }
   return marks[moment.mark] + moment.delta
@@ -93,7 +94,9 @@ export const unborn = (now: number): lifecycle.Life => ({
   uses: 0,
   maxUses: null,
   issuedAt: now,
+  startsAt: null,
   expiresAt: now,
+  latestAt: null,
   endsAt: now,
   endedAt: null,
   suspendedAt: null,
@@ -134,14 +137,31 @@ export const lifeIn = (answer: Chapter['answer']): lifecycle.Life | undefined =>
   return 'life' in answer ? answer.life : answer
 }
 
+/** What some are issued with besides: a beginning, a longest life of their own; both in milliseconds. */
+export const someOwn = fc.record({
+  wait: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, fc.integer({ min: 0, max: 60_000 })),
+  longest: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, fc.integer({ min: 20_000, max: 2_000_000 })),
+})
+export type Own = typeof someOwn extends fc.Arbitrary<infer T> ? T : never
+
+export const ownIn = ({ wait, longest }: Own, now: number) => ({
+  startsAt: wait === null ? null : now + wait,
+  longest,
+})
+
 /** A whole life: issued, then one chapter an act, with instants that only go on. */
 export const someStory = fc
-  .record({ terms: someTerms, end: someEnd, acts: someActs, start: fc.integer({ min: 1e12, max: 2e12 }) })
-  .map(({ terms, end, acts, start }) => {
+  .record({ terms: someTerms, own: someOwn, end: someEnd, acts: someActs, start: fc.integer({ min: 1e12, max: 2e12 }) })
+  .map(({ terms, own: { wait, longest }, end, acts, start }) => {
     const wanted = resolve(end, unborn(start), terms, start)
     // Nothing begins outside of its terms; that issue refuses it is a property of its own.
-    const until = Math.min(Math.max(wanted, start + terms.minLife), start + terms.maxLife)
-    const born = lifecycle.issue(terms, until, start) as lifecycle.Life
+    const latest = start + Math.max(longest ?? terms.maxLife, terms.minLife)
+    const until = Math.min(Math.max(wanted, start + terms.minLife), latest)
+    const own = {
+      wait: wait === null ? null : Math.min(wait, until - start - terms.minLife),
+      longest: longest === null ? null : latest - start,
+    }
+    const born = lifecycle.issue(terms, until, start, ownIn(own, start)) as lifecycle.Life
     const chapters: Chapter[] = [
       { verb: 'issue', now: start, until, onlyLater: false, before: unborn(start), answer: born, after: born },
     ]
@@ -158,5 +178,5 @@ export const someStory = fc
       chapters.push({ ...asked, before: life, answer, after })
       life = after
     }
-    return { terms, chapters }
+    return { terms, own, chapters }
   })

@@ -31,7 +31,8 @@ export const testDomain = async (kinds: readonly Kind[]) => {
     age: async (ids: string | readonly string[], ms: number): Promise<void> => {
       await sql(
         `UPDATE resource SET issued_at = issued_at - s, expires_at = expires_at - s, ends_at = ends_at - s,
-          ended_at = ended_at - s, due_at = due_at - s FROM (SELECT $2::float8 * interval '1 millisecond' AS s) AS shift
+          ended_at = ended_at - s, due_at = due_at - s, starts_at = starts_at - s, latest_at = latest_at - s,
+          last_used_at = last_used_at - s FROM (SELECT $2::float8 * interval '1 millisecond' AS s) AS shift
         WHERE id = ANY ($1)`,
         [[ids].flat(), ms],
       )

@@ -39,6 +39,13 @@ export interface IssueOptions<P = Payload> extends Lifetime {
   organization?: string | undefined
   subject?: string | undefined
   payload?: P | undefined
+  /** Not usable before: at this instant, or so long from now. */
+  startsAt?: Date | undefined
+  startsIn?: Duration | undefined
+  /** Fewer uses than the kind's. */
+  maxUses?: number | undefined
+  /** How often each holder may use it; whoever consumes it says who that is. */
+  maxUsesEach?: number | undefined
   /** Shorter than the kind's. */
   grace?: Duration | undefined
 }
@@ -51,7 +58,7 @@ export type Checked<P = Payload> =
 
 export type Consumed<P = Payload> =
   | { readonly consumed: true; readonly resource: Changed<P> }
-  | { readonly consumed: false; readonly reason: Denial; readonly resource?: Resource<P> }
+  | { readonly consumed: false; readonly reason: Denial | 'used_up'; readonly resource?: Resource<P> }
 
 /** The verbs, typed by kind. Refusals are thrown as `LapseError`; `check` and `consume` answer a status instead. */
 export class Verbs<K extends Kind = Kind> {
@@ -111,8 +118,12 @@ export class Verbs<K extends Kind = Kind> {
     return this.#resources.check(kind, which) as Promise<CheckResult & Checked<PayloadOf<K, N>>>
   }
 
-  /** Uses it once; the last use ends it. */
-  async consume<N extends NameOf<K>>(kind: N, which: Selector, by?: By): Promise<Consumed<PayloadOf<K, N>>> {
+  /** Uses it once; the last use ends it. `holder`: whose use it is, where each may use it only so often. */
+  async consume<N extends NameOf<K>>(
+    kind: N,
+    which: Selector,
+    by?: By & { holder?: string | undefined },
+  ): Promise<Consumed<PayloadOf<K, N>>> {
     this.#refuseToGoAround(kind)
     const result: ConsumeResult = await this.#resources.consume(kind, which, by)
     if (!result.consumed) return result as Consumed<PayloadOf<K, N>>
@@ -173,11 +184,12 @@ const endOf = ({ expiresAt, expiresIn }: Lifetime) => ({
 })
 
 const inputOf = (kind: string, options: IssueOptions<Payload>): IssueInput => {
-  const { expiresAt, expiresIn, grace, ...rest } = options
+  const { expiresAt, expiresIn, grace, startsIn, ...rest } = options
   return {
     ...rest,
     kind,
     ...endOf({ expiresAt, expiresIn }),
+    startsInMs: startsIn === undefined ? undefined : durationMs(startsIn),
     graceMs: grace === undefined ? undefined : durationMs(grace),
   }
 }

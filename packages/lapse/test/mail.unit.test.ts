@@ -23,6 +23,7 @@ const happening = (email: string, product: string, remainingMs: number) => ({
       subject: null,
     },
     ...{ payload: { email, product }, version: 1, uses: 0, maxUses: 1, issuedAt: now, endedAt: null, seenAt: now },
+    ...{ maxUsesEach: null, lastUsedAt: null, startsAt: null },
     expiresAt: new Date(now.getTime() + remainingMs),
     endsAt: new Date(now.getTime() + remainingMs + day),
   },

@@ -86,6 +86,22 @@ export const lifetimeOf = (body: { expires_at?: Date | undefined; expires_in?: n
   expiresIn: body.expires_in === undefined ? undefined : body.expires_in * 1_000,
 })
 
+export const start = {
+  starts_at: instant.optional().describe('Not usable before. This or `starts_in`, not both.'),
+  starts_in: z.int().min(1).max(mostSeconds).optional().describe('Whole seconds from now, by the database clock.'),
+}
+
+export const startOf = (body: { starts_at?: Date | undefined; starts_in?: number | undefined }) => ({
+  startsAt: body.starts_at,
+  startsIn: body.starts_in === undefined ? undefined : body.starts_in * 1_000,
+})
+
+export const uses = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
+  .optional()
+
 export const grace = z
   .int()
   .min(0)

@@ -2,7 +2,7 @@ import { LapseError } from 'lapse'
 import { z } from 'zod'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
-import { grace, lifetime, lifetimeOf, payload, text } from '../http/input.ts'
+import { grace, lifetime, lifetimeOf, payload, start, startOf, text, uses } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { flag, id, nextCursor, page, paged, pageOf } from '../http/query.ts'
 import { ChangedResource, changedOut, Resource, resourceOut, statuses } from '../wire/resource.ts'
@@ -21,7 +21,10 @@ const Issue = z.strictObject({
   organization,
   subject: text(200).optional().describe('Who it is for.'),
   payload: payload.optional(),
+  ...start,
   ...lifetime,
+  max_uses: uses.describe('Fewer than the kind has it.'),
+  max_uses_each: uses.describe('How often each holder may use it.'),
   grace: grace,
 })
 
@@ -29,11 +32,17 @@ const IssueBody = Issue.meta(
   example({ kind: 'trial', subject: 'ada@example.com', payload: { email: 'ada@example.com' }, expires_in: 20 }),
 )
 
-const optionsOf = ({ expires_at, expires_in, grace: seconds, ...rest }: z.infer<typeof Issue>) => ({
-  ...rest,
-  ...lifetimeOf({ expires_at, expires_in }),
-  grace: seconds === undefined ? undefined : seconds * 1_000,
-})
+const optionsOf = ({ expires_at, expires_in, grace: seconds, ...input }: z.infer<typeof Issue>) => {
+  const { starts_at, starts_in, max_uses: maxUses, max_uses_each: maxUsesEach, ...rest } = input
+  return {
+    ...rest,
+    ...startOf({ starts_at, starts_in }),
+    maxUses,
+    maxUsesEach,
+    ...lifetimeOf({ expires_at, expires_in }),
+    grace: seconds === undefined ? undefined : seconds * 1_000,
+  }
+}
 
 export const filters = {
   status: z.enum(statuses).optional().describe('By the database clock, swept or not.'),

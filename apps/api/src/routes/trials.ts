@@ -130,7 +130,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
       const { params, body } = request
       const converted = await once(request, reply, async (verbs) => {
         const result = await verbs.consume('trial', params.id, { actor, reason: body?.reason })
-        return result.consumed ? changedTrialOut(result.resource) : deniedOut(result.resource)
+        return result.consumed ? changedTrialOut(result.resource) : deniedOut(result)
       })
       return unlessDenied(converted)
     },

@@ -2,7 +2,7 @@ import { LapseError } from 'lapse'
 import { z } from 'zod'
 import { example, optional } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
-import { lifetime, lifetimeOf, reason } from '../http/input.ts'
+import { lifetime, lifetimeOf, reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { ChangedResource, changedOut, deniedOut, unlessDenied, Verdict, verdictOut } from '../wire/resource.ts'
 import { type App, actor, answer, byId, type Context, operation } from './route.ts'
@@ -12,6 +12,11 @@ export const Reason = z
   .strictObject({ reason })
   .optional()
   .meta({ ...example({ reason: 'asked for by phone' }), ...optional })
+
+const Use = z
+  .strictObject({ reason, holder: text(200).optional().describe('Whose use it is, where each may use it so often.') })
+  .optional()
+  .meta({ ...example({ holder: 'ada' }), ...optional })
 
 export const Renewal = z.strictObject({ ...lifetime, reason }).meta(example({ expires_in: 3600 }))
 
@@ -49,7 +54,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
         ...operation('resources', 'consumeResource', 'Use it once', 'The last use ends it.'),
         params: byId,
         headers: idempotent,
-        body: Reason,
+        body: Use,
         response: { 200: answer('Used.', ChangedResource), ...problems(400, 404, 409, 415, 422) },
       },
     },
@@ -57,8 +62,8 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
       const { params, body } = request
       const used = await once(request, reply, async (verbs) => {
         const { kind } = await verbs.get(params.id)
-        const result = await verbs.consume(kind, params.id, { actor, reason: body?.reason })
-        return result.consumed ? changedOut(result.resource) : deniedOut(result.resource)
+        const result = await verbs.consume(kind, params.id, { actor, reason: body?.reason, holder: body?.holder })
+        return result.consumed ? changedOut(result.resource) : deniedOut(result)
       })
       return unlessDenied(used)
     },

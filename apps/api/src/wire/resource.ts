@@ -16,13 +16,16 @@ const example = {
   version: 1,
   uses: 0,
   max_uses: 1,
+  max_uses_each: null,
+  last_used_at: null,
   issued_at: '2026-12-01T10:00:00.000Z',
+  starts_at: null,
   expires_at: '2026-12-15T10:00:00.000Z',
   ends_at: '2026-12-16T10:00:00.000Z',
   ended_at: null,
 }
 
-export const statuses = ['active', 'grace', 'expired', 'revoked', 'consumed', 'suspended'] as const
+export const statuses = ['active', 'grace', 'expired', 'revoked', 'consumed', 'suspended', 'scheduled'] as const
 
 export const Resource = z
   .object({
@@ -31,7 +34,7 @@ export const Resource = z
     status: z
       .enum(statuses)
       .describe(
-        'By the database clock at the moment of the answer; `grace` is still usable, `suspended` is not, until its organization is restored.',
+        'By the database clock at the moment of the answer; `grace` is still usable; `suspended` is not, until its organization is restored, nor is `scheduled`, until `starts_at`.',
       ),
     word: z.string().describe("The kind's own word for the status, such as `converted`."),
     reference: z.string().nullable().describe("The application's own key."),
@@ -42,7 +45,10 @@ export const Resource = z
     version: z.int().describe('Goes up with every renewal.'),
     uses: z.int(),
     max_uses: z.int().nullable().describe('`null`: any number.'),
+    max_uses_each: z.int().nullable().describe('How often each holder may use it; `null`: as often as anybody.'),
+    last_used_at: moment.nullable().describe('Of a token that is verified often, to the minute.'),
     issued_at: moment,
+    starts_at: moment.nullable().describe('Not usable before; `null`: from its issue on.'),
     expires_at: moment,
     ends_at: moment.describe('`expires_at` and grace: from this instant on it is over.'),
     ended_at: moment.nullable(),
@@ -72,7 +78,10 @@ export const resourceOut = (resource: LapseResource): z.infer<typeof Resource> =
   version: resource.version,
   uses: resource.uses,
   max_uses: resource.maxUses,
+  max_uses_each: resource.maxUsesEach,
+  last_used_at: resource.lastUsedAt?.toISOString() ?? null,
   issued_at: resource.issuedAt.toISOString(),
+  starts_at: resource.startsAt?.toISOString() ?? null,
   expires_at: resource.expiresAt.toISOString(),
   ends_at: resource.endsAt.toISOString(),
   ended_at: resource.endedAt?.toISOString() ?? null,
@@ -87,7 +96,10 @@ export const Verdict = z
   .object({
     allowed: z.boolean(),
     phase: z.enum(['active', 'grace']).optional().describe('When it is allowed.'),
-    reason: z.enum(['unknown', 'expired', 'revoked', 'consumed', 'suspended']).optional().describe('When it is not.'),
+    reason: z
+      .enum(['unknown', 'expired', 'revoked', 'consumed', 'suspended', 'scheduled'])
+      .optional()
+      .describe('When it is not.'),
     resource: Resource.optional(),
   })
   .meta({
@@ -109,10 +121,13 @@ export interface Denied {
   readonly denied: string
 }
 
-export const deniedOut = (resource: LapseResource | undefined): Denied => {
+export const deniedOut = ({ resource, reason }: { resource?: LapseResource; reason: string }): Denied => {
   if (!resource) throw new LapseError('not_found')
+  if (reason === 'used_up') throw new LapseError('used_up', { detail: `${resource.maxUsesEach} times each.` })
   // Not kept: once it is restored the same request goes through.
   if (resource.status === 'suspended') throw new LapseError('suspended', { detail: 'Restore the organization first.' })
+  if (resource.status === 'scheduled')
+    throw new LapseError('not_started', { detail: `It can be used from ${resource.startsAt?.toISOString()} on.` })
   return { denied: `It is ${resource.word}, since ${resource.endedAt?.toISOString()}.` }
 }
 

@@ -16,18 +16,26 @@ export interface Draft {
   readonly payload: Payload
   readonly contact: string | null
   readonly maxUses: number | null
+  readonly maxUsesEach: number | null
+  /** When it can be used first: epoch milliseconds, or milliseconds from now. */
+  readonly startsAtMs: number | null
+  readonly startsInMs: number | null
   /** Epoch milliseconds; or else `lifeMs`. */
   readonly expiresAtMs: number | null
   readonly lifeMs: number | null
   readonly graceMs: number
   readonly minLifeMs: number
   readonly maxLifeMs: number
+  /** Whether `maxLifeMs` is its own, and stays. */
+  readonly ownMax: boolean
   readonly reminders: readonly number[]
   /** What it can be found and proven by; bytes in base64. */
   readonly selector: string | null
   readonly verifier: string | null
   /** What its first mail carries, sealed. */
   readonly sealed: string | null
+  /** What has to be typed besides, hashed. */
+  readonly password: string | null
 }
 
 export type IssueRefusal = 'too-short' | 'too-long' | 'no-organization' | 'organization-not-active'
@@ -49,23 +57,28 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
   WITH ${places.held}
   draft AS MATERIALIZED (
     SELECT d.*, clock.at, coalesce(
-      to_timestamp(d."expiresAtMs" / 1000), clock.at + d."lifeMs" * interval '1 millisecond')::timestamptz(3) AS expires_at
+      to_timestamp(d."expiresAtMs" / 1000), clock.at + d."lifeMs" * interval '1 millisecond')::timestamptz(3) AS expires_at,
+      coalesce(to_timestamp(d."startsAtMs" / 1000), clock.at + d."startsInMs" * interval '1 millisecond')::timestamptz(3) AS starts_at
     FROM clock, ROWS FROM (jsonb_to_recordset(${JSON.stringify(drafts)}::jsonb) AS (
       id uuid, kind text, reference text, scope text, organization text, subject text, payload jsonb, contact text,
-      "maxUses" int, selector text, verifier text, sealed text,
+      "maxUses" int, "maxUsesEach" int, selector text, verifier text, sealed text, password text, "ownMax" boolean,
+      "startsAtMs" float8, "startsInMs" float8,
       "expiresAtMs" float8, "lifeMs" float8, "graceMs" float8, "minLifeMs" float8, "maxLifeMs" float8, reminders int[]
     )) WITH ORDINALITY AS d
   ), judged AS MATERIALIZED (
     SELECT d.*, ${places.id} AS organization_id, ${nextReminder(sql`d.expires_at`, sql`d.reminders`, sql`d.at`)} AS reminder,
       CASE ${places.refusal}
-        WHEN d.expires_at < d.at + d."minLifeMs" * interval '1 millisecond' THEN 'too-short'
+        WHEN d.expires_at < greatest(d.at, d.starts_at) + d."minLifeMs" * interval '1 millisecond' THEN 'too-short'
         WHEN d.expires_at > d.at + d."maxLifeMs" * interval '1 millisecond' THEN 'too-long' END AS refusal
     FROM draft d ${places.join}
   ), inserted AS (
-    INSERT INTO resource (id, kind, reference, scope, organization_id, subject, payload, contact, max_uses, selector, verifier,
-      issued_at, changed_at, expires_at, ends_at, reminders, due_at, next_step)
-    SELECT id, kind, reference, scope, organization_id, subject, payload, contact, "maxUses", selector, decode(verifier, 'base64'), at, at,
-      expires_at, expires_at + "graceMs" * interval '1 millisecond', reminders, coalesce(reminder, expires_at),
+    INSERT INTO resource (id, kind, reference, scope, organization_id, subject, payload, contact,
+      max_uses, max_uses_each, selector, verifier, password, issued_at, changed_at, starts_at, expires_at,
+      latest_at, ends_at, reminders, due_at, next_step)
+    SELECT id, kind, reference, scope, organization_id, subject, payload, contact,
+      "maxUses", "maxUsesEach", selector, decode(verifier, 'base64'), password, at, at, starts_at, expires_at,
+      CASE WHEN "ownMax" THEN at + "maxLifeMs" * interval '1 millisecond' END,
+      expires_at + "graceMs" * interval '1 millisecond', reminders, coalesce(reminder, expires_at),
       (CASE WHEN reminder IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step
     FROM judged
     WHERE NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)

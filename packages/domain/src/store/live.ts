@@ -13,12 +13,15 @@ export type Fragment = Prisma.Sql
 export const isOver = (row: Fragment, at: Fragment): Fragment =>
   sql`(${row}.status NOT IN ('active', 'grace') OR ${at} >= ${row}.ends_at)`
 export const isLive = (row: Fragment, at: Fragment): Fragment =>
-  sql`(NOT ${isOver(row, at)} AND ${row}.suspended_at IS NULL)`
+  sql`(NOT ${isOver(row, at)} AND ${row}.suspended_at IS NULL AND ${hasStarted(row, at)})`
+export const hasStarted = (row: Fragment, at: Fragment): Fragment =>
+  sql`(${row}.starts_at IS NULL OR ${at} >= ${row}.starts_at)`
 
 /** The status everybody sees: a row that is over has expired, swept or not. */
 export const seenStatus = (row: Fragment, at: Fragment): Fragment =>
   sql`(CASE WHEN ${isOver(row, at)} THEN CASE WHEN ${row}.status IN ('active', 'grace') THEN 'expired' ELSE ${row}.status END
     WHEN ${row}.suspended_at IS NOT NULL THEN 'suspended'
+    WHEN ${row}.starts_at > ${at} THEN 'scheduled'
     WHEN ${at} >= ${row}.expires_at THEN 'grace'
     ELSE 'active' END)::lapse_status`
 
@@ -56,7 +59,10 @@ export interface ResourceRow {
   readonly version: number
   readonly uses: number
   readonly maxUses: number | null
+  readonly maxUsesEach: number | null
+  readonly lastUsedAt: Date | null
   readonly issuedAt: Date
+  readonly startsAt: Date | null
   readonly expiresAt: Date
   readonly endsAt: Date
   readonly endedAt: Date | null
@@ -71,6 +77,7 @@ export interface ResourceRow {
 export const columns = (row: Fragment, at: Fragment): Fragment =>
   sql`${row}.id, ${row}.kind, ${row}.reference, ${row}.scope, ${row}.organization_id AS "organizationId", ${row}.subject, ${row}.payload,
     ${row}.status, ${seenStatus(row, at)} AS seen, ${row}.version, ${row}.uses, ${row}.max_uses AS "maxUses",
-    ${row}.issued_at AS "issuedAt", ${row}.expires_at AS "expiresAt", ${row}.ends_at AS "endsAt",
+    ${row}.max_uses_each AS "maxUsesEach", ${row}.last_used_at AS "lastUsedAt",
+    ${row}.issued_at AS "issuedAt", ${row}.starts_at AS "startsAt", ${row}.expires_at AS "expiresAt", ${row}.ends_at AS "endsAt",
     ${row}.ended_at AS "endedAt", ${row}.suspended_at AS "suspendedAt", ${row}.reminders, ${row}.due_at AS "dueAt", ${row}.next_step AS "nextStep",
     ${at} AS at`

@@ -26,19 +26,22 @@ export type TransitionRow = ResourceRow &
 interface Verb {
   readonly set: Fragment
   /** What it can be done to, of what is not over. */
-  readonly to: 'live' | 'suspended' | 'both'
+  readonly to: 'live' | 'unsuspended' | 'suspended' | 'both'
   /** More reasons to refuse, as WHEN … THEN. */
   readonly unless?: Fragment
   readonly type: Fragment
   /** What `type` may be. */
   readonly types: readonly EventType[]
   readonly occasion?: Fragment
+  /** A CTE `passed (id)`, which moves what it lets through, and what it is called when it does not. */
+  readonly gate?: { readonly cte: Fragment; readonly refusal: Refusal }
   readonly before: Fragment
   readonly after: Fragment
 }
 
 const refusals = {
-  live: sql`WHEN NOT ${isLive(sql`l`, sql`l.at`)} THEN 'suspended'`,
+  live: sql`WHEN l.suspended_at IS NOT NULL THEN 'suspended' WHEN NOT ${isLive(sql`l`, sql`l.at`)} THEN 'not-started'`,
+  unsuspended: sql`WHEN l.suspended_at IS NOT NULL THEN 'suspended'`,
   suspended: sql`WHEN l.suspended_at IS NULL THEN 'not-suspended'`,
   both: empty,
 }
@@ -59,9 +62,9 @@ const transition = (db: Sql, kinds: readonly Kind[], which: Fragment, verb: Verb
   ), judged AS MATERIALIZED (
     SELECT l.*, CASE WHEN ${isOver(sql`l`, sql`l.at`)} THEN 'ended' ${refusals[verb.to]} ${verb.unless ?? empty} END AS refusal
     FROM looked l
-  ), moved AS (
+  ), ${verb.gate ? sql`${verb.gate.cte},` : empty} moved AS (
     UPDATE resource r SET ${verb.set}, changed_at = l.at
-    FROM judged l
+    FROM judged l ${verb.gate ? sql`JOIN passed USING (id)` : empty}
     WHERE r.id = l.id AND l.refusal IS NULL AND NOT ${isOver(sql`r`, sql`l.at`)}
     RETURNING r.*, l.at, ${toldStatus(sql`l`)} AS was,
       ${verb.type} AS type, coalesce(${verb.occasion ?? sql`NULL`}, ${verb.type}) AS occasion,
@@ -72,7 +75,13 @@ const transition = (db: Sql, kinds: readonly Kind[], which: Fragment, verb: Verb
   FROM moved m LEFT JOIN owed o ON o.resource_id = m.id
   UNION ALL
   SELECT false, l.refusal, ${columns(sql`l`, sql`l.at`)}, NULL, NULL, NULL, NULL, NULL
-  FROM judged l WHERE l.refusal IS NOT NULL`)
+  FROM judged l WHERE l.refusal IS NOT NULL
+  ${verb.gate ? heldUp(verb.gate.refusal) : empty}`)
+
+const heldUp = (refusal: Refusal): Fragment => sql`
+  UNION ALL
+  SELECT false, ${refusal}, ${columns(sql`l`, sql`l.at`)}, NULL, NULL, NULL, NULL, NULL
+  FROM judged l WHERE l.refusal IS NULL AND NOT EXISTS (SELECT FROM passed p WHERE p.id = l.id)`
 
 const one = (kind: Kind, id: string): Fragment => sql`id = ${id}::uuid AND kind = ${kind.name}`
 
@@ -95,9 +104,9 @@ export const renewResource = (
   const list = sql`${reminders}::int[]`
   const reminder = nextReminder(expiresAt, list, sql`l.at`)
   const verb: Verb = {
-    to: 'live',
-    unless: sql`WHEN ${expiresAt} < l.at + ${milliseconds(minLife)} THEN 'too-short'
-      WHEN ${expiresAt} > l.issued_at + ${milliseconds(maxLife)} THEN 'too-long'
+    to: 'unsuspended',
+    unless: sql`WHEN ${expiresAt} < greatest(l.at, l.starts_at) + ${milliseconds(minLife)} THEN 'too-short'
+      WHEN ${expiresAt} > coalesce(l.latest_at, l.issued_at + ${milliseconds(maxLife)}) THEN 'too-long'
       WHEN ${expiresAt} <= l.expires_at + ${end.laterByMs}::float8 * interval '1 millisecond' THEN 'not-later'`,
     set: sql`status = 'active', version = r.version + 1, failures = 0, reminders = ${list},
       expires_at = ${expiresAt}, ends_at = ${expiresAt} + (l.ends_at - l.expires_at),
@@ -138,11 +147,22 @@ export const expireResource = (db: Sql, kind: Kind, id: string, cause: Cause, re
   return transition(db, [kind], one(kind, id), verb, cause, registry)
 }
 
-export const consumeResource = (db: Sql, kind: Kind, id: string, cause: Cause, registry: Registry) => {
+/** `holder`: whose use it is, where each may use it only so often. */
+export const consumeResource = (
+  db: Sql,
+  kind: Kind,
+  id: string,
+  cause: Cause,
+  registry: Registry,
+  holder: string | null = null,
+) => {
   const last = sql`(l.max_uses IS NOT NULL AND l.uses + 1 >= l.max_uses)`
   const verb: Verb = {
     to: 'live',
-    set: sql`uses = r.uses + 1,
+    ...(holder === null
+      ? { unless: sql`WHEN l.max_uses_each IS NOT NULL THEN 'no-holder'` }
+      : { gate: { cte: counting(holder), refusal: 'used-up' } }),
+    set: sql`uses = r.uses + 1, last_used_at = l.at,
       status = (CASE WHEN ${last} THEN 'consumed' ELSE r.status END)::lapse_status,
       ended_at = CASE WHEN ${last} THEN l.at END,
       next_step = CASE WHEN ${last} THEN 'purge' ELSE r.next_step END,
@@ -151,16 +171,26 @@ export const consumeResource = (db: Sql, kind: Kind, id: string, cause: Cause, r
     types: ['used', 'consumed'],
     occasion: sql`(CASE WHEN NOT ${last} THEN 'used:' || (l.uses + 1) END)`,
     before: sql`jsonb_build_object('status', l.status, 'uses', l.uses)`,
-    after: sql`jsonb_build_object('status', r.status, 'uses', r.uses)`,
+    after: sql`jsonb_strip_nulls(jsonb_build_object('status', r.status, 'uses', r.uses, 'holder', ${holder}::text))`,
   }
   return transition(db, [kind], one(kind, id), verb, cause, registry)
 }
+
+/** The count is taken of the newest row, whatever was committed while we waited for the lock. */
+const counting = (holder: string): Fragment => sql`
+  passed AS (
+    INSERT INTO redemption AS d (resource_id, holder, uses, first_at, last_at)
+    SELECT l.id, ${holder}, 1, l.at, l.at FROM judged l WHERE l.refusal IS NULL
+    ON CONFLICT (resource_id, holder) DO UPDATE SET uses = d.uses + 1, last_at = excluded.last_at
+      WHERE d.uses < coalesce((SELECT max_uses_each FROM judged), ${2 ** 31 - 1}::int)
+    RETURNING resource_id AS id
+  )`
 
 /** It may happen several times in one version. */
 const numbered = (type: string): Fragment => sql`${type} || ':' || (extract(epoch FROM l.at) * 1000)::bigint`
 
 const suspending: Verb = {
-  to: 'live',
+  to: 'unsuspended',
   set: sql`suspended_at = l.at`,
   type: sql`'suspended'`,
   types: ['suspended'],

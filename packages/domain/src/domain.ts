@@ -7,8 +7,8 @@ import { Ground, type Settle } from './ground.ts'
 import { amendAnswer, once, purgeAnswers, type Request } from './idempotency.ts'
 import { clockSkew, type DatabaseReport, inspectDatabase } from './inspect.ts'
 import type { Kind, Resource } from './kind.ts'
+import { type OwnVerbs, ownVerbsOn } from './own-verbs.ts'
 import { type AbuseSpan, watchAbuse } from './people/abuse.ts'
-import { type People, peopleOn } from './people/people.ts'
 import { Registry } from './registry.ts'
 import { type Page, Resources } from './resources.ts'
 import { Secrets } from './secret.ts'
@@ -37,9 +37,9 @@ export const createDomain = ({ kinds, secrets = [], onLapsed = () => {}, ...opti
     registry,
     secrets: sealing,
     resources,
-    /** The verbs of people and organizations; `settle` tells the queue, `tx` is what they commit with. */
-    people: (settle: Settle, tx?: Prisma.TransactionClient): People =>
-      peopleOn(new Ground({ database, registry, secrets: sealing, resources }, settle, tx)),
+    /** The verbs of kinds that have their own, and of the directory; `settle` tells the queue, `tx` is what they commit with. */
+    ownVerbs: (settle: Settle, tx?: Prisma.TransactionClient): OwnVerbs =>
+      ownVerbsOn(new Ground({ database, registry, secrets: sealing, resources }, settle, tx)),
 
     /** Advances what is due, one batch for each group of kinds. */
     advance: (cause: Cause, advanceOptions?: AdvanceOptions): Promise<Advanced> =>

@@ -94,7 +94,7 @@ describe('issuing in an organization', () => {
 
   it.each(['suspend', 'delete'] as const)('waits for whoever calls %s, and is refused', async (act) => {
     const id = await organizationOf()
-    const befall = (tx: Prisma.TransactionClient) => domain.people(async () => true, tx).organizations[act](id)
+    const befall = (tx: Prisma.TransactionClient) => domain.ownVerbs(async () => true, tx).organizations[act](id)
     const { issuing } = await during(befall, async () => {
       const issuing = times(4, () => issueIn(id).catch(codeOf))
       await lockWaiters(4)
@@ -291,7 +291,7 @@ describe('a user', () => {
 
   it('who is being deleted joins nothing: whoever lets them in waits, and is told', async () => {
     const [user, organization] = [await person(), await organizationOf()]
-    const remove = (tx: Prisma.TransactionClient) => domain.people(async () => true, tx).users.delete(user.id)
+    const remove = (tx: Prisma.TransactionClient) => domain.ownVerbs(async () => true, tx).users.delete(user.id)
     const { joining } = await during(remove, async () => {
       const joining = memberships.add({ organization, user: user.id, role: 'member' }).then(() => 'joined', codeOf)
       await lockWaiters(1)

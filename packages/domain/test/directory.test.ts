@@ -299,7 +299,7 @@ describe('B10: an organization suspended', () => {
     const id = await organizationOf()
     const one = await issueIn(id, 'watched')
     const told: string[] = []
-    const listening = domain.people(async (changes) => {
+    const listening = domain.ownVerbs(async (changes) => {
       told.push(...changes.map(({ resource, owed }) => `${resource.id} ${resource.status} ${owed.length}`))
       return true
     })
@@ -669,7 +669,7 @@ it('inside a transaction everything commits together, or nothing does', async ()
   const email = fresh()
   const made: string[] = []
   const act = async (tx: Prisma.TransactionClient) => {
-    const inside = domain.people(async () => true, tx)
+    const inside = domain.ownVerbs(async () => true, tx)
     const { id } = await inside.organizations.create({ name: 'Acme' })
     const user = await inside.users.create({ email })
     await inside.memberships.add({ organization: id, user: user.id, role: 'owner' })

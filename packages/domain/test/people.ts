@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { invite, type Kind, type People, type Role, session, verification } from '../src/index.ts'
+import { invite, type Kind, type OwnVerbs, type Role, session, verification } from '../src/index.ts'
 import { testDomain } from './support.ts'
 
 /** People on a database of this file's own. Call it at the top of a test file. */
@@ -7,7 +7,7 @@ export const testPeople = async (more: readonly Kind[] = []) => {
   const kinds = [invite, session, verification, ...more]
   const stage = await testDomain(kinds)
   const settle = async () => true
-  const people = stage.domain.people(settle)
+  const people = stage.domain.ownVerbs(settle)
   /** An address that nobody has had yet. */
   const fresh = (): string => `${randomUUID().slice(0, 8)}@example.com`
   return {
@@ -16,7 +16,7 @@ export const testPeople = async (more: readonly Kind[] = []) => {
     people,
     fresh,
     /** Another process. */
-    elsewhere: (): People => stage.another(kinds).people(settle),
+    elsewhere: (): OwnVerbs => stage.another(kinds).ownVerbs(settle),
     person: (email = fresh()) => people.users.create({ email, verified: true, name: email.split('@')[0] }),
     /** An organization with an owner. */
     company: async (about: { seatLimit?: number } = {}) => {

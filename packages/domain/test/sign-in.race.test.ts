@@ -198,7 +198,7 @@ describe('a new password, and the end of all sessions', () => {
       },
     }
     const rest = [session, verification].filter(({ name }) => name !== kind.name)
-    return { at: another([{ ...kind, hooks }, ...rest]).people(async () => true), open: () => gate.open(), reached }
+    return { at: another([{ ...kind, hooks }, ...rest]).ownVerbs(async () => true), open: () => gate.open(), reached }
   }
 
   const ends = {

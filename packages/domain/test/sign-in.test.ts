@@ -158,7 +158,7 @@ describe('the link', () => {
         },
       },
     }
-    const { signIn: at } = another([failing, verification]).people(async () => true)
+    const { signIn: at } = another([failing, verification]).ownVerbs(async () => true)
     const { organization } = await company()
     const email = fresh()
     await invited(organization.id, email)

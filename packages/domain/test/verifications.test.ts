@@ -109,7 +109,7 @@ describe('request', () => {
 
   it('without a key mails nothing, and makes no code', async () => {
     const keyless = createDomain({ url, kinds: [verification] })
-    const { verifications: at } = keyless.people(async () => true)
+    const { verifications: at } = keyless.ownVerbs(async () => true)
     const refused = { code: 'not_configured' }
     const email = fresh()
     await expect(at.request({ purpose: 'sign-in', email, deliver: 'mail' })).rejects.toMatchObject(refused)

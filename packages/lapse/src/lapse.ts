@@ -96,7 +96,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     const timers = new Timers(queues, { horizonMs })
     const after = new AfterCommit(queues, timers, onError)
     const settle = (changes: Changes) => after.changes(changes)
-    super(domain.resources, domain.people(settle), settle)
+    super(domain.resources, domain.ownVerbs(settle), settle)
     this.queues = queues
     this.#domain = domain
     this.#timers = timers
@@ -166,7 +166,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
         changes.push(...made)
         return false
       }
-      return act(new Verbs(this.#domain.resources.within(tx), this.#domain.people(collect, tx), collect))
+      return act(new Verbs(this.#domain.resources.within(tx), this.#domain.ownVerbs(collect, tx), collect))
     })
     if (result.replayed || !(await this.#after.changes(changes))) return result
     const answer = armed(result.answer, 'armed')

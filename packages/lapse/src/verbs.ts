@@ -7,8 +7,8 @@ import type {
   Duration,
   IssueInput,
   Kind,
+  OwnVerbs,
   Payload,
-  People,
   Resource,
   Resources,
   Selector,
@@ -62,24 +62,24 @@ export type Consumed<P = Payload> =
 
 /** The verbs, typed by kind. Refusals are thrown as `LapseError`; `check` and `consume` answer a status instead. */
 export class Verbs<K extends Kind = Kind> {
-  readonly organizations: People['organizations']
-  readonly users: People['users']
-  readonly memberships: People['memberships']
-  readonly invites: People['invites']
-  readonly verifications: People['verifications']
-  readonly sessions: People['sessions']
-  readonly signIn: People['signIn']
+  readonly organizations: OwnVerbs['organizations']
+  readonly users: OwnVerbs['users']
+  readonly memberships: OwnVerbs['memberships']
+  readonly invites: OwnVerbs['invites']
+  readonly verifications: OwnVerbs['verifications']
+  readonly sessions: OwnVerbs['sessions']
+  readonly signIn: OwnVerbs['signIn']
   readonly #resources: Resources
   readonly #settle: Settle
 
-  constructor(resources: Resources, people: People, settle: Settle) {
-    this.organizations = people.organizations
-    this.users = people.users
-    this.memberships = people.memberships
-    this.invites = people.invites
-    this.verifications = people.verifications
-    this.sessions = people.sessions
-    this.signIn = people.signIn
+  constructor(resources: Resources, own: OwnVerbs, settle: Settle) {
+    this.organizations = own.organizations
+    this.users = own.users
+    this.memberships = own.memberships
+    this.invites = own.invites
+    this.verifications = own.verifications
+    this.sessions = own.sessions
+    this.signIn = own.signIn
     this.#resources = resources
     this.#settle = settle
   }

@@ -22,5 +22,3 @@ export const peopleOn = (ground: Ground) => {
     signIn: new SignIn(ground, users, verifications),
   }
 }
-
-export type People = ReturnType<typeof peopleOn>

@@ -245,7 +245,13 @@ describe('consume', () => {
     ['unknown', async () => newToken('verification')],
     ['malformed', async () => ({ token: 'nonsense' })],
     ['malformed', async () => ({ token: newToken('invite').token })],
-    ['wrong-secret', async () => ({ token: mixed((await linked('sign-in')).token, newToken('verification').token) })],
+    [
+      'wrong-secret',
+      async () => {
+        const { id, token } = await linked('sign-in')
+        return { id, token: mixed(token, newToken('verification').token) }
+      },
+    ],
     ['wrong-purpose', () => linked('confirm-email')],
     [
       'expired',

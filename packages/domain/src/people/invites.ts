@@ -17,7 +17,7 @@ import type { ProvableRow } from '../store/read.ts'
 import { readProvable } from '../store/read.ts'
 import { actorOf } from './actor.ts'
 import { notify, recentResends } from './invite-store.ts'
-import { prove } from './prove.ts'
+import { type Proven, prove } from './prove.ts'
 import { recordRefusal } from './refusals.ts'
 
 export type Invite = Resource<InvitePayload>
@@ -149,10 +149,10 @@ export class Invites {
 
   /** Membership and use commit together, or neither does. A full organization leaves the invite as it was. */
   async accept(which: WhichInvite, user: User, by: By = {}): Promise<Accepted> {
-    const { row, reason } = await this.#find(which)
-    if (!row) return this.#refuse(undefined, reason, user)
+    const { row, about, reason } = await this.#find(which)
+    if (!row) return this.#refuse(about, reason, user)
     if (row.subject !== user.canonical) return this.#otherAddress(which, row, user)
-    if (user.verifiedAt === null) return row.live ? { status: 'unverified' } : this.#refuse(row, row.seen, user)
+    if (user.verifiedAt === null) return row.live ? { status: 'unverified' } : this.#refuse(row.id, row.seen, user)
     const held = ({ tx }: Work) => holdUser(tx, user.id)
     return this.#join(row, held, held, by)
   }
@@ -164,18 +164,18 @@ export class Invites {
     by: By = {},
   ): Promise<Accepted> {
     const { canonical } = canonicalAddress('email', person.email)
-    const { row, reason } = await this.#find({ token })
-    if (!row) return this.#refuse(undefined, reason, by)
+    const { row, about, reason } = await this.#find({ token })
+    if (!row) return this.#refuse(about, reason, by)
     if (row.subject !== canonical) return this.#otherAddress({ token }, row, by)
     const known = ({ tx }: Work) => findUser(tx, canonical)
     return this.#join(row, known, (work) => ensureUser(work, { ...person, verified: true }, by), by)
   }
 
   async decline(which: WhichInvite, user: User, by: By = {}): Promise<Declined> {
-    const { row, reason } = await this.#find(which)
-    if (!row) return this.#refuse(undefined, reason, user)
+    const { row, about, reason } = await this.#find(which)
+    if (!row) return this.#refuse(about, reason, user)
     if (row.subject !== user.canonical) return this.#otherAddress(which, row, user)
-    if (!row.live) return this.#refuse(row, row.seen, user)
+    if (!row.live) return this.#refuse(row.id, row.seen, user)
     if (user.verifiedAt === null) return { status: 'unverified' }
     const { value } = await this.#ground.commit(async (work): Promise<string | undefined> => {
       const held = await holdUser(work.tx, user.id)
@@ -186,7 +186,7 @@ export class Invites {
       work.changes.push(change)
       return undefined
     })
-    return value === undefined ? { status: 'declined' } : this.#refuse(row, value, user)
+    return value === undefined ? { status: 'declined' } : this.#refuse(row.id, value, user)
   }
 
   /** Tells the inviter, once for each invite, that its link is wanted again. Says nothing to whoever asks. */
@@ -309,7 +309,7 @@ export class Invites {
       const joined = await insertMembership(work.tx, { organizationId: organization.id, userId: user.id, role }, own)
       return { status: 'joined', organization, membership: joined }
     })
-    return 'refusal' in value ? this.#refuse(row, value.refusal, value.by) : value
+    return 'refusal' in value ? this.#refuse(row.id, value.refusal, value.by) : value
   }
 
   async #isFull(organization: Organization, work?: Work): Promise<boolean> {
@@ -317,21 +317,21 @@ export class Invites {
     return (await countMembers(work?.tx ?? this.#ground.sql, organization.id)) >= organization.seatLimit
   }
 
-  async #find(which: WhichInvite): Promise<{ row: ProvableRow | undefined; reason: string }> {
+  async #find(which: WhichInvite): Promise<Omit<Proven, 'reason'> & { reason: string }> {
     if ('token' in which) return prove(this.#ground, 'invite', which.token)
     const row = isUuid(which.id) ? await readProvable(this.#ground.sql, 'invite', which) : undefined
-    return { row, reason: 'unknown' }
+    return { row, about: undefined, reason: 'unknown' }
   }
 
   /** By an id, which is no secret, nobody learns that there is such an invite. */
   async #otherAddress(which: WhichInvite, row: ProvableRow, by: User | By) {
-    const denied = await this.#refuse(row, row.live ? 'other-address' : row.seen, by)
+    const denied = await this.#refuse(row.id, row.live ? 'other-address' : row.seen, by)
     return 'token' in which && row.live ? { status: 'other-address' as const } : denied
   }
 
-  async #refuse(row: ProvableRow | undefined, reason: string, by: User | By) {
+  async #refuse(resourceId: string | undefined, reason: string, by: User | By) {
     const actor = 'canonical' in by ? actorOf(by) : by.actor
-    await recordRefusal(this.#ground.sql, { kind: 'invite', resourceId: row?.id, reason, actor })
+    await recordRefusal(this.#ground.sql, { kind: 'invite', resourceId, reason, actor })
     return { status: 'denied' as const }
   }
 }

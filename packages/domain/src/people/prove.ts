@@ -5,6 +5,8 @@ import { type ProvableRow, readProvable } from '../store/read.ts'
 export interface Proven {
   /** Only when the token is the one that was issued; whether it is still good is another question. */
   readonly row: ProvableRow | undefined
+  /** What it was tried on: a guess at what there is names it too. */
+  readonly about: string | undefined
   readonly reason: 'malformed' | 'unknown' | 'wrong-secret' | 'proven'
 }
 
@@ -13,6 +15,6 @@ export const prove = async (ground: Ground, kind: string, token: string): Promis
   const { selector, verifier, genuine } = readToken(kind, token)
   const row = await readProvable(ground.sql, kind, { selector })
   const same = isSame(verifier, row?.verifier && Buffer.from(row.verifier))
-  if (row && same) return { row, reason: 'proven' }
-  return { row: undefined, reason: !genuine ? 'malformed' : row ? 'wrong-secret' : 'unknown' }
+  if (row && same) return { row, about: row.id, reason: 'proven' }
+  return { row: undefined, about: row?.id, reason: !genuine ? 'malformed' : row ? 'wrong-secret' : 'unknown' }
 }

@@ -144,8 +144,8 @@ export class Verifications {
     by: By,
     act: (work: Work, verified: Verified) => Promise<T>,
   ): Promise<T | Denied> {
-    const { row, reason } = await prove(this.#ground, 'verification', token)
-    if (!row) return this.#refuse(this.#ground, undefined, reason, by)
+    const { row, about, reason } = await prove(this.#ground, 'verification', token)
+    if (!row) return this.#refuse(this.#ground, about, reason, by)
     if (!row.live) return this.#refuse(this.#ground, row.id, row.seen, by)
     if (!isFor(row, wanted.purposes)) return this.#refuse(this.#ground, row.id, 'wrong-purpose', by)
     const { value } = await this.#ground.commit(async (work) => {

@@ -116,7 +116,12 @@ export const keepUp = (name, start, log) => {
       `${name} has ended (${how}). Everything else goes on; it is started again in ${STABLE / 1000} seconds.`,
     )
     await new Promise((resolve) => setTimeout(resolve, STABLE))
-    if (!ending) return watch(start())
+    if (ending) return
+    const next = start()
+    // Stopped in the place of the one before, not sooner than what was started after that.
+    takedowns[takedowns.indexOf(child.stop)] = takedowns.pop()
+    console.error(`${name} is started again, as process ${next.pid}.`)
+    return watch(next)
   }
   watch(first)
   return first

@@ -1,6 +1,6 @@
 // Everything that `npm start` and `npm run dev` bring up, and the lines that say where it is.
 import { randomBytes, randomInt } from 'node:crypto'
-import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { claim } from './claim.mjs'
 import { generate } from './generate.mjs'
@@ -51,11 +51,13 @@ export const startStack = async ({ prepare = async () => {}, program, level = WA
     PORT: String(api),
     LAPSE_WORKER_PORT: String(worker),
   }
-  await Promise.all([
+  keepEnvironment(env)
+  const [apiPid, workerPid] = await Promise.all([
     startApp('api', program('api'), { env, level, ready: `${at(api)}/readyz` }),
     startApp('worker', program('worker'), { env, level, ready: `${at(worker)}/readyz` }),
   ])
-  console.log(whereItIs({ api: at(api), worker: at(worker), inbox: mail.url, env }))
+  const pids = { api: apiPid, worker: workerPid, redis: redis.pid }
+  console.log(whereItIs({ api: at(api), worker: at(worker), inbox: mail.url, pids, env }))
 }
 
 const step = async (name, starting) => {
@@ -95,7 +97,7 @@ const startApp = async (name, args, { env, level, ready }) => {
   const log = `.data/logs/${name}.log`
   const file = createWriteStream(log, { mode: 0o600 })
   const options = { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }
-  keepUp(name, () => {
+  const { pid } = keepUp(name, () => {
     const app = launch(process.execPath, ['--import', './scripts/leash.mjs', ...args], options)
     for (const stream of [app.stdout, app.stderr]) {
       stream.pipe(file, { end: false })
@@ -110,6 +112,7 @@ const startApp = async (name, args, { env, level, ready }) => {
     return answer?.ok
   }
   if (!(await until(isReady, 60_000, 100))) throw failure(`${name} did not get ready: ${reason}\n${tail(log)}`)
+  return pid
 }
 
 /** What is not the log's JSON (a crash, a warning of Node's) is always shown. */
@@ -122,7 +125,17 @@ const show = (name, line, level) => {
   }
   if (!(entry.level >= level)) return
   const word = entry.level >= 50 ? 'error: ' : entry.level >= WARNING ? 'warning: ' : ''
-  console.error(`${name}: ${word}${[entry.msg, entry.err?.message].filter(Boolean).join(': ')}`)
+  console.error(`${name}: ${word}${[...new Set([entry.msg, entry.err?.message].filter(Boolean))].join(': ')}`)
+}
+
+/** For the command line, as long as we run: the services, and what the processes have to agree on. */
+const keepEnvironment = (env) => {
+  const file = '.data/env'
+  const names = ['DATABASE_URL', 'REDIS_URL', 'LAPSE_SECRET', 'LAPSE_PREFIX', 'LAPSE_CONFIG', 'LAPSE_HORIZON_HOURS']
+  const lines = names.filter((name) => env[name]).map((name) => `${name}="${env[name]}"\n`)
+  rmSync(file, { force: true })
+  writeFileSync(file, lines.join(''), { mode: 0o600 })
+  atEnd(() => rmSync(file, { force: true }))
 }
 
 /** What is sealed with it outlives the command. */
@@ -137,7 +150,7 @@ const newRootToken = () => {
   return `lps_root_${Array.from({ length: 43 }, () => digits[randomInt(digits.length)]).join('')}`
 }
 
-const whereItIs = ({ api, worker, inbox, env }) => {
+const whereItIs = ({ api, worker, inbox, pids, env }) => {
   const trial = {
     kind: 'trial',
     subject: 'you@example.com',
@@ -147,12 +160,12 @@ const whereItIs = ({ api, worker, inbox, env }) => {
   }
   const headers = `-H 'authorization: Bearer ${env.LAPSE_ROOT_TOKEN}' -H 'content-type: application/json'`
   return `
-api ${api}
+api ${api}  process ${pids.api}
 docs ${api}/docs
 board ${api}/queues  user ${env.LAPSE_BOARD_USER}  password ${env.LAPSE_BOARD_PASSWORD}
-${inbox ? `inbox ${inbox}\n` : ''}worker ${worker}
+${inbox ? `inbox ${inbox}\nsmtp ${env.SMTP_URL}\n` : ''}worker ${worker}  process ${pids.worker}
 postgres ${env.DATABASE_URL}
-redis ${env.REDIS_URL}
+redis ${env.REDIS_URL}${pids.redis ? `  process ${pids.redis}` : ''}
 logs .data/logs
 root-token ${env.LAPSE_ROOT_TOKEN}
 

@@ -6,7 +6,7 @@ await command(
   async () => {
     await startStack({
       prepare: async () => {
-        await build('apps/api', 'apps/worker')
+        await build('apps/api', 'apps/worker', 'apps/cli')
         console.log('build: done')
       },
       program: (app) => [`apps/${app}/dist/main.js`],

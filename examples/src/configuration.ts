@@ -19,4 +19,5 @@ export default defineConfig({
     }),
   ],
   mail: { from: 'Front desk <desk@example.com>' },
+  grants: { elevated: ['admin', 'owner', 'editor'], retention: '30m' }, // of access grants; see below
 })

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 export const policy = (nonce) =>
   nonce
     ? `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
-    : "sandbox allow-popups allow-popups-to-escapeHtml-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    : "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
@@ -18,7 +18,7 @@ ul { list-style: none; margin: 0; padding: 0 }
 li { border-top: 1px solid var(--line); padding: .7rem 0; overflow-wrap: anywhere }
 .soft, dt { color: var(--soft); font-size: .9rem }
 header { display: flex; justify-content: space-between; align-items: start; gap: 1rem }
-button { font: inherit; padding: .2rem .8rem; border: 1px solid var(--line); border-radius: .4rem; background: transparent; color: inherit; cursor: pointer }
+button { font: inherit; min-height: 44px; padding: .2rem .8rem; border: 1px solid var(--line); border-radius: .4rem; background: transparent; color: inherit; cursor: pointer }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 0 0 1rem } dd { margin: 0; overflow-wrap: anywhere }
 iframe { box-sizing: border-box; width: 100%; height: 50vh; resize: vertical; border: 1px solid var(--line); border-radius: .4rem; background: #fff; color-scheme: light }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border-top: 1px solid var(--line); padding-top: 1rem }`
@@ -31,7 +31,8 @@ const refresh = async () => {
   if (page.innerHTML !== list.innerHTML) list.innerHTML = page.innerHTML
 }
 setInterval(() => refresh().catch(() => {}), 2000)
-document.querySelector('button').onclick = () => fetch('/api/mails', { method: 'DELETE' }).then(refresh)`
+document.querySelector('button').onclick = () =>
+  confirm('Delete all mails for good?') && fetch('/api/mails', { method: 'DELETE' }).then(refresh)`
 
 const layout = (title, body, script = '') => {
   const nonce = randomBytes(16).toString('base64')
@@ -42,6 +43,15 @@ const layout = (title, body, script = '') => {
 </html>`
   return { html, nonce }
 }
+
+/** Plain text, with its addresses as links; a full stop or a bracket after one is not part of it. */
+const linked = (text) =>
+  text
+    .split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/)
+    .map((part, i) =>
+      i % 2 ? `<a href="${escapeHtml(part)}" target="_blank">${escapeHtml(part)}</a>` : escapeHtml(part),
+    )
+    .join('')
 
 const when = (at) => `<time datetime="${at}">${at.slice(0, 10)} ${at.slice(11, 19)} UTC</time>`
 const subject = (mail) => escapeHtml(mail.subject || '(no subject)')
@@ -66,12 +76,12 @@ export const mailPage = (mail) => {
     ['Arrived', when(mail.at)],
     ['Message-ID', escapeHtml(mail.messageId)],
   ]
-  const frame = `<iframe src="/mails/${mail.id}/html" sandbox="allow-popups allow-popups-to-escapeHtml-sandbox" title="The mail as HTML"></iframe>`
+  const frame = `<iframe src="/mails/${mail.id}/html" sandbox="allow-popups allow-popups-to-escape-sandbox" title="The mail as HTML"></iframe>`
   return layout(
     mail.subject || 'Mail',
     `<nav><a href="/">Inbox</a></nav><main><h1>${subject(mail)}</h1>
 <dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${value}</dd>`).join('')}</dl>
-${mail.html ? frame : ''}<pre>${escapeHtml(mail.text)}</pre></main>`,
+${mail.html ? frame : ''}<pre>${linked(mail.text)}</pre></main>`,
   )
 }
 

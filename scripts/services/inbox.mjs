@@ -83,7 +83,7 @@ const answer = (inbox, { method, url }, response) => {
 
   const [, id, part] = /^\/mails\/(\d+)(\/html)?$/.exec(pathname) ?? []
   const mail = inbox.mails.find((one) => String(one.id) === id)
-  const to = searchParams.get('to')
+  const to = searchParams.get('to')?.toLowerCase()
   switch (`${method} ${mail ? `/mails/:id${part ?? ''}` : pathname}`) {
     case 'GET /':
       return page(listPage(inbox.mails))
@@ -92,7 +92,9 @@ const answer = (inbox, { method, url }, response) => {
     case 'GET /mails/:id/html':
       return send(200, 'text/html; charset=utf-8', mailDocument(mail), { 'content-security-policy': policy() })
     case 'GET /api/mails':
-      return json(to ? inbox.mails.filter((one) => one.to.includes(to)) : inbox.mails)
+      return json(
+        to ? inbox.mails.filter((one) => one.to.some((address) => address.toLowerCase() === to)) : inbox.mails,
+      )
     case 'DELETE /api/mails':
       inbox.mails.length = 0
       return json({})

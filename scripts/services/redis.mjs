@@ -18,7 +18,7 @@ const SETTINGS = ['--hz', '100', '--hash-max-listpack-value', '512', '--maxmemor
 export const startRedis = async (home, server, { durable = true } = {}) => {
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const port = (await leftRunning(home)) ?? (await serve(home, server, durable))
-  return { url: `redis://127.0.0.1:${port}`, how: server.how }
+  return { url: `redis://127.0.0.1:${port}`, how: server.how, pid: await pidOf(port) }
 }
 
 /** The Redis of `npm start`: REDIS_URL, one left running, Docker's, or a private server, whichever there is first. */
@@ -26,7 +26,7 @@ export const developerRedis = async (root) => {
   const home = join(root, '.data', 'redis')
   if (process.env.REDIS_URL) return { url: await requireRedis(process.env.REDIS_URL), how: 'REDIS_URL' }
   const port = await leftRunning(join(home, 'data'))
-  if (port) return { url: `redis://127.0.0.1:${port}`, how: 'still running in .data/redis' }
+  if (port) return { url: `redis://127.0.0.1:${port}`, how: 'still running in .data/redis', pid: await pidOf(port) }
   return (await fromDocker(root)) ?? startRedis(join(home, 'data'), await findRedisServer(join(home, 'server')))
 }
 
@@ -65,6 +65,8 @@ const leftRunning = async (home) => {
   })
   return port
 }
+
+const pidOf = async (port) => /process_id:(\d+)/.exec(await ask(port, 'INFO server'))?.[1]
 
 /** One inline command on a bare socket; the reply as it came, or undefined when none did. */
 const ask = (port, command) =>

@@ -1,5 +1,8 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { hasBrowser, testBrowser, until } from '@lapse/testkit'
 import { createTransport } from 'nodemailer'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest'
 import { startInbox } from '../services/inbox.mjs'
 
 let inbox: Awaited<ReturnType<typeof startInbox>>
@@ -17,7 +20,8 @@ it('keeps what arrives, the newest first, and finds it by recipient', async () =
   await send({ to: 'ada@example.com', subject: 'one', text: 'eins' })
   await send({ to: 'bob@example.com', subject: 'two', html: '<b>zwei</b>' })
   expect(await json('/api/mails')).toMatchObject([{ subject: 'two' }, { subject: 'one' }])
-  expect(await json('/api/mails?to=ada@example.com')).toMatchObject([{ to: ['ada@example.com'], text: 'eins\n' }])
+  for (const to of ['ada@example.com', 'Ada@Example.COM'])
+    expect(await json(`/api/mails?to=${to}`)).toMatchObject([{ to: ['ada@example.com'], text: 'eins\n' }])
   expect(await json('/api/mails', 'DELETE')).toEqual({})
   expect(await json('/api/mails')).toEqual([])
 })
@@ -39,10 +43,65 @@ it('shows a mail without letting it do anything', async () => {
   expect(await list.text()).toContain('&#60;script&#62;alert(1)')
   expect(list.headers.get('content-security-policy')).toMatch(/default-src 'none'.*script-src 'nonce-/)
   const page = await (await fetch(`${inbox.url}/mails/1`)).text()
-  expect(page).toContain('<iframe src="/mails/1/html" sandbox="allow-popups')
+  const sandbox = 'allow-popups allow-popups-to-escape-sandbox'
+  expect(page).toContain(`<iframe src="/mails/1/html" sandbox="${sandbox}" `)
   expect(page).not.toContain('alert(2)')
   const mail = await fetch(`${inbox.url}/mails/1/html`)
-  expect(mail.headers.get('content-security-policy')).toMatch(/^sandbox allow-popups.*default-src 'none'/)
+  expect(mail.headers.get('content-security-policy')).toBe(
+    `sandbox ${sandbox}; default-src 'none'; img-src data:; style-src 'unsafe-inline'`,
+  )
   expect(await mail.text()).toContain('<script>alert(2)</script>')
   for (const path of ['/mails/2', '/mails/2/html', '/nothing']) expect((await fetch(inbox.url + path)).status).toBe(404)
+})
+
+it('makes links of the addresses in a text, and of nothing else', async () => {
+  await send({
+    to: 'ada@example.com',
+    subject: 'one',
+    text: 'Open <http://a.example/x?y=1&z="2>, or (https://b.example/).',
+  })
+  const page = await (await fetch(`${inbox.url}/mails/1`)).text()
+  const link = (address: string) => `<a href="${address}" target="_blank">${address}</a>`
+  expect(page).toContain(
+    `<pre>Open &#60;${link('http://a.example/x?y=1&#38;z=')}&#34;2&#62;, or (${link('https://b.example/')}).`,
+  )
+})
+
+it.skipIf(!hasBrowser)(
+  'leads from a mail, as HTML and as text, to a page that works as if its link had been typed',
+  async () => {
+    const posted: string[] = []
+    const site = createServer(({ method = '', headers }, answer) => {
+      if (method === 'POST') posted.push(`${headers['sec-fetch-site']}`)
+      answer.setHeader('content-type', 'text/html').end('<form method="post"><button>Join</button></form>')
+    })
+    await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void site.close())
+    const url = `http://127.0.0.1:${(site.address() as AddressInfo).port}/open`
+    await send({ to: 'ada@example.com', subject: 'one', text: `Open: ${url}`, html: `<a href="${url}">Open</a>` })
+    const { page, context } = await (await testBrowser()).visitor()
+    await page.goto(`${inbox.url}/mails/1`)
+    for (const link of [
+      page.frameLocator('iframe').getByRole('link', { name: 'Open' }),
+      page.getByRole('link', { name: url }),
+    ]) {
+      const [opened] = await Promise.all([context.waitForEvent('page'), link.click()])
+      await opened.getByRole('button', { name: 'Join' }).click()
+      await until(() => posted.shift() === 'same-origin')
+    }
+  },
+)
+
+it.skipIf(!hasBrowser)('deletes them all only after asking', async () => {
+  await send({ to: 'ada@example.com', subject: 'one', text: 'eins' })
+  const { page } = await (await testBrowser()).visitor()
+  await page.goto(inbox.url)
+  const button = page.getByRole('button', { name: 'Delete all' })
+  expect((await button.boundingBox())?.height).toBeGreaterThanOrEqual(44)
+  page.once('dialog', (dialog) => dialog.dismiss())
+  await button.click()
+  expect(await json('/api/mails')).toHaveLength(1)
+  page.once('dialog', (dialog) => dialog.accept())
+  await button.click()
+  await until(() => page.getByText('No mail yet').isVisible())
 })

@@ -7,9 +7,8 @@ import type { Logger } from 'pino'
 import { registerBoard } from './board.ts'
 import { registerDocs } from './docs.ts'
 import type { Env } from './env.ts'
-import { requireToken } from './http/auth.ts'
 import { answerWithin } from './http/deadline.ts'
-import { sendNotFound, sendProblem } from './http/errors.ts'
+import { sendProblem } from './http/errors.ts'
 import { createOnce } from './http/idempotency.ts'
 import { validatorCompiler } from './http/input.ts'
 import { acceptJsonOnly } from './http/json.ts'
@@ -17,25 +16,12 @@ import { createLimits } from './http/limits.ts'
 import { createMail } from './http/mailing.ts'
 import { refuseOtherMethods } from './http/methods.ts'
 import { createRedeem } from './http/redemption.ts'
-import { knowWho } from './http/who.ts'
 import type { Metrics } from './metrics.ts'
 import { sendNotFoundAsWanted } from './pages/errors.ts'
 import { registerPages } from './pages/pages.ts'
-import { abuseRoutes } from './routes/abuse.ts'
-import { deliveryRoutes } from './routes/deliveries.ts'
-import { eventRoutes } from './routes/events.ts'
 import { healthRoutes } from './routes/health.ts'
-import { inviteRoutes } from './routes/invites.ts'
-import { membershipRoutes } from './routes/memberships.ts'
-import { organizationRoutes } from './routes/organizations.ts'
-import { resourceRoutes } from './routes/resources.ts'
 import type { App } from './routes/route.ts'
-import { sessionRoutes } from './routes/sessions.ts'
-import { signInRoutes } from './routes/sign-in.ts'
-import { trialRoutes } from './routes/trials.ts'
-import { userRoutes } from './routes/users.ts'
-import { verbRoutes } from './routes/verbs.ts'
-import { verificationRoutes } from './routes/verifications.ts'
+import { registerV1 } from './routes/v1.ts'
 
 /** No caller waits longer than this, whatever PostgreSQL does. */
 const answerMs = 6_000
@@ -98,42 +84,10 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
     healthRoutes(scope, lapse, metrics)
     refuse()
   })
-  await app.register(async (scope: App) => {
-    scope.addHook('onRequest', requireToken(env.rootTokenHash, limits))
-    const refuse = refuseOtherMethods(scope)
-    const context = { lapse, once }
-    resourceRoutes(scope, context)
-    verbRoutes(scope, context)
-    trialRoutes(scope, context)
-    organizationRoutes(scope, context)
-    userRoutes(scope, context)
-    membershipRoutes(scope, context)
-    eventRoutes(scope, context)
-    deliveryRoutes(scope, context)
-    refuse()
-  })
   const redeem = createRedeem(limits, metrics)
   const people = { lapse, once, redeem, mail: createMail(limits), limits, metrics, publicUrl: env.LAPSE_PUBLIC_URL }
-  // Not for the host application alone: each route says whom it is for.
-  await app.register(async (scope: App) => {
-    knowWho(scope, { lapse, limits, hash: env.rootTokenHash })
-    const refuse = refuseOtherMethods(scope)
-    inviteRoutes(scope, people)
-    signInRoutes(scope, people)
-    sessionRoutes(scope, people)
-    verificationRoutes(scope, people)
-    abuseRoutes(scope, people)
-    refuse()
-  })
+  await registerV1(app, people, env.rootTokenHash)
   await registerPages(app, people)
-  // What is not there is nobody's business without a token either.
-  await app.register(
-    async (scope) => {
-      scope.addHook('onRequest', requireToken(env.rootTokenHash, limits))
-      scope.setNotFoundHandler(sendNotFound)
-    },
-    { prefix: '/v1' },
-  )
   await registerBoard(app, lapse.queues, env, limits)
   return app
 }

@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyContextConfig } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { sessionCookie } from './http/cookie.ts'
 import { type Described, finished } from './http/described.ts'
@@ -20,10 +21,28 @@ const tags = [
   { name: 'sign-in', description: 'By a link that is sent by mail. Needs no token.' },
   { name: 'sessions', description: 'Who is signed in.' },
   { name: 'verifications', description: 'Proof that somebody reads an address.' },
+  { name: 'api-tokens', description: 'What programs may do, here and in your own API.' },
+  { name: 'promo-codes', description: 'Codes that people type to get something.' },
+  { name: 'share-links', description: 'Whoever has the link may see something for a while.' },
+  { name: 'access-grants', description: 'Who may do what, until it ends by itself; and what changes about that.' },
   { name: 'events', description: 'The audit.' },
   { name: 'deliveries', description: 'The ledger of side effects.' },
   { name: 'operation', description: 'For those who run it; no token is needed.' },
 ]
+
+const tokens = 'An API token with the scope that the operation names, or with `*`; or the root token.'
+
+/** Who may call it, as the guard reads it. */
+const securityOf = ({ permit, openTo }: FastifyContextConfig = {}) => {
+  if (!permit && !openTo) return {}
+  return {
+    security: [
+      ...(permit && openTo === 'anybody' ? [{}] : []),
+      ...(permit ? [{ token: [permit.scope] }] : []),
+      ...(openTo === 'users' ? [{ session: [] }, { cookie: [] }] : []),
+    ],
+  }
+}
 
 /** Swagger UI sets styles on elements; everything else comes from here. */
 const contentSecurityPolicy =
@@ -38,13 +57,16 @@ export const registerDocs = async (app: App): Promise<void> => {
       tags,
       components: {
         securitySchemes: {
-          token: { type: 'http', scheme: 'bearer', description: 'The root API token.' },
+          token: { type: 'http', scheme: 'bearer', description: tokens },
           session: { type: 'http', scheme: 'bearer', description: 'The token of a session: `lps_session_…`.' },
           cookie: { type: 'apiKey', in: 'cookie', name: sessionCookie, description: 'The same, for our own pages.' },
         },
       },
     },
-    transform: jsonSchemaTransform,
+    transform: (given) => {
+      const { schema, url } = jsonSchemaTransform(given)
+      return { schema: { ...schema, ...securityOf(given.route.config) }, url }
+    },
     transformObject: (document) => finished(jsonSchemaTransformObject(document) as Described),
   })
   await app.register(swaggerUi, {

@@ -104,7 +104,7 @@ describe.skipIf(!hasBrowser)('in a browser', () => {
   /** Asks for a link where the page has a field for the address, and answers the link that came. */
   const askForLink = async ({ page }: Visitor, email: string) => {
     const before = inbox.mails.filter((mail) => mail.to.includes(email) && /sign-in link/.test(mail.subject)).length
-    await page.getByLabel('Email address').fill(email)
+    await page.getByLabel('E-mail address').fill(email)
     await page.getByRole('button', { name: 'Send me a link' }).click()
     await headed(page, 'Check your mail')
     return linkIn(await mailTo(email, /sign-in link/, before))
@@ -219,6 +219,13 @@ describe.skipIf(!hasBrowser)('in a browser', () => {
     await headed(reader.page, 'Your account')
   })
 
+  it('says times in English, whatever the browser speaks', async () => {
+    const { email, link } = await invited()
+    const { page } = await signedIn(email, { locale: 'de-DE', timezoneId: 'Europe/Berlin' })
+    await page.goto(link)
+    expect(await page.locator('time').first().textContent()).toMatch(/^\w+day, \w+ \d+, \d{4} at \d+:\d\d.[AP]M \S+$/)
+  })
+
   it('says how long is left when the end is near', async () => {
     const { email, link } = await invited({ expires_in: 2 * 3_600 })
     const { page } = await signedIn(email)
@@ -253,8 +260,8 @@ describe.skipIf(!hasBrowser)('in a browser', () => {
     await page.locator('form').evaluate((form) => form.setAttribute('novalidate', ''))
     await page.keyboard.type('nobody@@example')
     await page.keyboard.press('Enter')
-    await until(() => page.getByText('Please enter an email address').isVisible())
-    const field = page.getByLabel('Email address')
+    await until(() => page.getByText('Please enter an e-mail address').isVisible())
+    const field = page.getByLabel('E-mail address')
     expect([await field.inputValue(), await field.evaluate((input: Body) => input.matches(':focus'))]).toEqual([
       ...['nobody@@example', true],
     ])
@@ -352,7 +359,7 @@ describe.skipIf(!hasBrowser)('in a browser', () => {
     const user = await all.user(fresh())
     const [here, there] = [await signedIn(user.email), await signedIn(user.email, { userAgent: 'Browser of another' })]
     await here.page.goto(`${api.url}/account`)
-    await press(here.page, 'Sign out Browser of another')
+    await here.page.getByRole('button', { name: /^Sign out Browser of another, since / }).click()
     await headed(here.page, 'Your account')
     expect(await here.page.content()).not.toContain('Browser of another')
     await there.page.goto(`${api.url}/account`)

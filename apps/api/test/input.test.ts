@@ -130,6 +130,13 @@ describe('strict input', () => {
     expect(body).toMatchObject({ status: 422, code: 'invalid', field })
   })
 
+  it('says of everything that is missing that it is, choices too', async () => {
+    const { body } = await api.call('POST', '/v1/memberships', { organization: 'acme', user: 'ada' })
+    expect(body).toMatchObject({ code: 'invalid', field: 'role', detail: 'It is missing.' })
+    const other = await api.call('POST', '/v1/memberships', { organization: 'acme', user: 'ada', role: null })
+    expect(other.body).toMatchObject({ field: 'role', detail: expect.stringContaining('"member"') })
+  })
+
   it('a reason of more than 500 characters is a 422, and nothing ends', async () => {
     const { body } = await api.call('POST', '/v1/resources', { kind: 'pass' })
     const refusal = await api.call('POST', `/v1/resources/${body.id}/revoke`, { reason: 'x'.repeat(501) })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { privateRedis, testRedis, until } from '@lapse/testkit'
-import { createLapse, type Queues } from 'lapse'
+import { type ApiToken, createLapse, type Queues } from 'lapse'
 import { afterAll, describe, expect, it } from 'vitest'
 import { clientOf, createLimits, type LimitsOptions } from '../src/http/limits.ts'
 import { HttpError } from '../src/http/problem.ts'
@@ -156,6 +156,41 @@ describe('mail', () => {
     expect(await mailTo('bob@example.com', 'sign-in')).toBeDefined()
     expect(await mailTo('ada@example.com', 'host reset-password')).toBeDefined()
     expect(refused).toEqual(['mail-target', 'mail-target', 'mail-target'])
+  })
+})
+
+describe('uses of an API token', () => {
+  const token = (rateLimit?: { requests: number; seconds: number }) =>
+    ({ id: randomUUID(), payload: { rateLimit } }) as unknown as ApiToken
+
+  it('as many as it may, in all processes together; without a rate any number, and Redis is not asked', async () => {
+    const redis = testRedis()
+    const [one, other] = [await process(redis), await process(redis)]
+    const limited = token({ requests: 7, seconds: 60 })
+    expect(await passed(times(40, (i) => (i % 2 ? one : other).use(limited)))).toBe(7)
+    expect(
+      await passed([one.use(token({ requests: 7, seconds: 60 })), other.use(token({ requests: 1, seconds: 9 }))]),
+    ).toBe(2)
+    const before = await one.counts()
+    expect(await passed(times(100, () => one.use(token())))).toBe(100)
+    expect(await one.counts()).toEqual(before)
+    expect([...new Set([...one.refused, ...other.refused])]).toEqual(['api-token'])
+  })
+
+  it('while Redis is away each process counts on its own', async () => {
+    const redis = await privateRedis()
+    const [one, other] = [await process(redis), await process(redis)]
+    await redis.stop()
+    const limited = token({ requests: 7, seconds: 60 })
+    for (const { use } of [one, other]) expect(await passed(times(20, () => use(limited)))).toBe(7)
+  })
+
+  it('more rates than are kept are counted all the same', async () => {
+    const { use } = await process()
+    const limited = token({ requests: 2, seconds: 60 })
+    await use(limited)
+    for (const i of times(1_100, (n) => n)) await use(token({ requests: i + 3, seconds: 60 }))
+    expect(await passed(times(5, () => use(limited)))).toBe(1)
   })
 })
 

@@ -39,7 +39,9 @@ describe('memberships', () => {
     for (const name of [ada.id, 'user/7'])
       expect((await list(`user=${encodeURIComponent(name)}`)).items).toEqual([body])
     expect((await list(`organization=${acme.id}&user=${bob.id}`)).items).toHaveLength(1)
-    expect((await list('organization=nobody')).items).toEqual([])
+    expect(await list('organization=nobody')).toMatchObject({
+      ...{ status: 422, code: 'unknown_organization', field: 'organization' },
+    })
   })
 
   it('each refusal names the field, and nothing is written', async () => {

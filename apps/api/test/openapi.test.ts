@@ -60,27 +60,29 @@ describe('the description', () => {
     }
   })
 
-  it('everything under /v1 says who may ask, which is the bearer of the root token unless it is listed here', () => {
+  it('everything under /v1 says who may ask, which is the bearer of a token with a scope unless it is listed here', () => {
     const { token, session, cookie } = description.components.securitySchemes
     expect([token, session]).toEqual([token, session].map(() => expect.objectContaining({ scheme: 'bearer' })))
     expect(cookie).toMatchObject({ type: 'apiKey', in: 'cookie' })
-    const [root, signedIn] = [{ token: [] }, [{ session: [] }, { cookie: [] }]]
+    const bearer = { token: [expect.stringMatching(/^[a-z-]+:(read|write)$/)] }
+    const signedIn = [{ session: [] }, { cookie: [] }]
     const others: Record<string, object[]> = {
       'POST /v1/sign-in': [],
-      'POST /v1/sessions': [{}, root],
-      'GET /v1/sessions': [root, ...signedIn],
+      'POST /v1/sessions': [{}, bearer],
+      'POST /v1/share-links/unlock': [{}, bearer],
+      'GET /v1/sessions': [bearer, ...signedIn],
       'GET /v1/sessions/current': signedIn,
-      'POST /v1/sessions/{id}/revoke': [root, ...signedIn],
-      'POST /v1/sessions/revoke': [root, ...signedIn],
+      'POST /v1/sessions/{id}/revoke': [bearer, ...signedIn],
+      'POST /v1/sessions/revoke': [bearer, ...signedIn],
       'GET /v1/invites/mine': signedIn,
-      'POST /v1/invites/accept': [root, ...signedIn],
+      'POST /v1/invites/accept': [bearer, ...signedIn],
       'POST /v1/invites/decline': signedIn,
       'POST /v1/invites/{id}/accept': signedIn,
       'POST /v1/invites/{id}/decline': signedIn,
     }
     for (const [name, { security, responses }] of operations()) {
       if (!name.includes(' /v1/')) continue
-      expect([name, security]).toEqual([name, others[name] ?? [root]])
+      expect([name, security]).toEqual([name, others[name] ?? [bearer]])
       expect([name, Object.keys(responses)]).toEqual([name, expect.arrayContaining(['401', '500', '503'])])
     }
   })
@@ -100,8 +102,18 @@ describe('the description', () => {
   })
 
   it('its examples are accepted as they stand', async () => {
-    const names = ['resources', 'resources/bulk', 'trials', 'organizations', 'users', 'memberships', 'invites']
-    for (const path of [...names, 'verifications'].map((name) => `/v1/${name}`)) {
+    const names = [
+      'resources',
+      'resources/bulk',
+      'access-grants',
+      'trials',
+      'organizations',
+      'users',
+      'memberships',
+      'invites',
+      'api-tokens',
+    ]
+    for (const path of [...names, 'verifications', 'promo-codes', 'share-links'].map((name) => `/v1/${name}`)) {
       const { examples } = description.paths[path].post.requestBody.content['application/json']
       expect((await api.call('POST', path, examples.example.value)).status).toBe(201)
     }

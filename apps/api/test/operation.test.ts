@@ -43,7 +43,7 @@ describe('operation', () => {
     const env = { ...(await environment()), LAPSE_BOARD_PASSWORD: 'a-password-not-to-be-seen' }
     const { status, output } = run({ ...env, DATABASE_URL: 'postgresql://someone:hidden@localhost/lapse' }, '--check')
     expect([status, output]).toEqual([0, expect.stringContaining('LAPSE_ROOT_TOKEN=(set)')])
-    expect(output).toContain('kinds: trial, invite, verification, session, ticket, pass')
+    expect(output).toMatch(/^kinds: trial, invite, .*, ticket, pass$/m)
     for (const secret of [token, env.LAPSE_BOARD_PASSWORD, ':hidden@']) expect(output).not.toContain(secret)
   })
 

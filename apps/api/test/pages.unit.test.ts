@@ -4,6 +4,7 @@ import * as account from '../src/pages/account.ts'
 import * as invite from '../src/pages/invite.ts'
 import { contentSecurityPolicy } from '../src/pages/layout.ts'
 import * as notice from '../src/pages/notice.ts'
+import * as share from '../src/pages/share-link.ts'
 import * as signIn from '../src/pages/sign-in.ts'
 import { browserInWords, inWords } from '../src/pages/words.ts'
 
@@ -25,6 +26,7 @@ const invitation = {
 const accountOf = (text: string) => ({
   email: text,
   now,
+  memberships: [{ organization: text, role: 'admin' as const }],
   invitations: [{ id: text, organization: text, inviter: text, role: 'owner' as const, expiresAt: inHours(200) }],
   sessions: [
     { id: text, agent: text, issuedAt: inHours(-1), expiresAt: inHours(9), current: true },
@@ -44,10 +46,16 @@ const constants: [string, () => string][] = [
   ['the click that confirms', signIn.confirmEmailPage],
   ['confirmed', signIn.confirmedPage],
   ['a link that does not work', signIn.invalidLinkPage],
-  ['too many', notice.tooManyPage],
-  ['unavailable', notice.unavailablePage],
+  ['a link to confirm that does not work', signIn.invalidConfirmationPage],
+  ['a share link', () => share.sharePage({ asksPassword: false })],
+  ['a share link with a password', () => share.sharePage({ asksPassword: true })],
+  ['a wrong password', () => share.sharePage({ asksPassword: true, error: 'This is not it.' })],
+  ['a share link that does not work', share.invalidSharePage],
+  ['a shared page that is closed', share.closedSharePage],
+  ['too many', () => notice.tooManyPage({ retryAfter: 90, wasOpened: true })],
+  ['unavailable', () => notice.unavailablePage({ retryAfter: 2, wasOpened: true })],
   ['not found', notice.notFoundPage],
-  ['failed', notice.failedPage],
+  ['failed', () => notice.failedPage({ retryAfter: 60, wasOpened: false })],
   ['refused', notice.refusedPage],
   ['unreadable', notice.unreadablePage],
 ]
@@ -66,6 +74,8 @@ const filled: [string, () => string][] = [
   ['signed out before an invitation, mistyped', () => invite.inviteSignInPage({ error: hostile, email: hostile })],
   ['sign-in, mistyped', () => signIn.signInPage({ error: hostile, email: hostile })],
   ['the account', () => account.accountPage(accountOf(hostile))],
+  ['what is shared', () => share.sharedPage({ title: hostile, sharedBy: hostile, expiresAt: inHours(1), now })],
+  ['the account, unconfirmed', () => account.accountPage({ ...accountOf(hostile), unconfirmed: 'unverified' })],
 ]
 
 const all = [...constants, ...filled]
@@ -223,6 +233,48 @@ describe('a page as people meet it', () => {
     )
     expect(text).toContain('<p class="wrong" id="wrong">No such address.</p>')
     expect(text).toContain('<title>Please check: Sign in</title>')
+  })
+
+  it.each([
+    [1, 'a minute'],
+    [61, '2 minutes'],
+    [51 * 60, '51 minutes'],
+    [3 * 3_600, '3 hours'],
+  ])('says when to try again: after %i seconds', (retryAfter, words) =>
+    expect(notice.tooManyPage({ retryAfter, wasOpened: true })).toContain(`try again in about ${words}.`),
+  )
+
+  it.each([notice.failedPage, notice.unavailablePage])('offers to try again what was only opened: %o', (render) => {
+    const again = '<a class="button" href="">Try again</a>'
+    expect(render({ retryAfter: 2, wasOpened: true })).toContain(again)
+    expect(render({ retryAfter: 2, wasOpened: false })).not.toContain(again)
+  })
+
+  it.each([
+    ['unverified', 'sign in again', 2],
+    ['unverified-elsewhere', 'where you have your account', 1],
+  ] as const)('says in the account what has to be done before invitations show: %s', (unconfirmed, words, ways) => {
+    const shown = account.accountPage({ ...accountOf('s1'), invitations: [], unconfirmed })
+    expect(shown).toContain('Your address is not confirmed yet')
+    expect(shown).toContain(words)
+    expect(shown).not.toContain('None are waiting')
+    expect(occurrences(shown, /action="\/sign-out"/g)).toBe(ways)
+  })
+
+  it('tells sessions of one browser apart, whoever only hears the button', () => {
+    const { sessions, ...rest } = accountOf('')
+    const at = (hours: number) => ({
+      id: `s${hours}`,
+      agent: null,
+      issuedAt: inHours(hours),
+      expiresAt: inHours(9),
+      current: false,
+    })
+    const shown = account.accountPage({ ...rest, sessions: [at(-1), at(-3)] })
+    const names = [...shown.matchAll(/aria-label="(Sign out [^"]*)"/g)].map(([, name]) => name)
+    expect(names).toHaveLength(2)
+    expect(names[0]).toMatch(/^Sign out An unknown browser, since Wednesday,? 3 March 2027 at 11:05 UTC$/)
+    expect(new Set(names).size).toBe(2)
   })
 
   it('signs out here, there or everywhere', () => {

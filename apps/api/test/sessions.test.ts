@@ -76,6 +76,9 @@ describe('signing in', () => {
     expect((await api.call('POST', '/v1/sessions', { user: 'nobody' })).body).toMatchObject({
       ...{ status: 422, code: 'unknown_user', field: 'user' },
     })
+    expect((await api.call('POST', '/v1/sessions', {})).body).toMatchObject({
+      ...{ status: 422, field: 'token', detail: expect.stringContaining('`user`') },
+    })
     const both = await api.call('POST', '/v1/sessions', { user: id, token: 'x' })
     expect(both.body).toMatchObject({ status: 422, field: 'user' })
     const known = await all.signedIn(fresh())
@@ -99,9 +102,9 @@ describe('who asks', () => {
     expect(nobody.body).toMatchObject({ status: 401, code: 'signed_out' })
     const stranger = await all.ask('GET', current, undefined, { authorization: 'Bearer x', ...cookieOf(ada.token) })
     expect(stranger.body).toMatchObject({ status: 401, code: 'unauthorized' })
-    // Its cookie is no bearer token for the rest of /v1.
-    expect((await all.ask('GET', '/v1/resources', undefined, cookieOf(ada.token))).status).toBe(401)
-    expect((await all.ask('GET', '/v1/resources', undefined, ada.headers)).status).toBe(401)
+    // The rest of /v1 is for the host application.
+    for (const headers of [ada.headers, cookieOf(ada.token)])
+      expect((await all.ask('GET', '/v1/resources', undefined, headers)).body).toMatchObject({ code: 'forbidden' })
   })
 
   it.each([

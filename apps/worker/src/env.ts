@@ -10,6 +10,7 @@ export const variables = {
   LAPSE_SWEEP_SECONDS: variable.whole(15, 1, 3_600),
   LAPSE_LOOK_AHEAD_SECONDS: variable.whole(60, 1, 300),
   LAPSE_PURGE_SECONDS: variable.whole(600, 1, 86_400),
+  LAPSE_CLEANUP_ON_START: variable.flag(false),
   LAPSE_RETRY_SECONDS: variable.whole(10, 1, 3_600),
   LAPSE_RETRY_ATTEMPTS: variable.whole(10, 1, 100),
 }

@@ -1,8 +1,13 @@
-import { type Deliverer, done, type Engine, type Processor, type QueueName } from 'lapse'
+import { type Deliverer, done, type Engine, type Lapse, type Processor, type QueueName } from 'lapse'
 import type { Net } from './net.ts'
 
 /** Every job there is, and what is done about it. They translate; the domain decides. */
-export const createProcessors = (engine: Engine, deliver: Deliverer, net: Net): { [Q in QueueName]: Processor<Q> } => ({
+export const createProcessors = (
+  lapse: Lapse,
+  engine: Engine,
+  deliver: Deliverer,
+  net: Net,
+): { [Q in QueueName]: Processor<Q> } => ({
   timers: {
     remind: (wakeUp) => engine.wake('remind', wakeUp),
     expire: (wakeUp) => engine.wake('expire', wakeUp),
@@ -20,7 +25,7 @@ export const createProcessors = (engine: Engine, deliver: Deliverer, net: Net): 
       return done
     },
     purge: async () => {
-      await engine.purge()
+      await lapse.cleanup()
       return done
     },
   },

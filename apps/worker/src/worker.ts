@@ -63,7 +63,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },
     onAttempt: metrics.attempted,
   })
-  const processors = createProcessors(engine, deliver, net)
+  const processors = createProcessors(lapse, engine, deliver, net)
 
   const run = <Q extends QueueName>(queue: Q, concurrency: number, perSecond?: number) =>
     startRunner(queue, processors[queue], {
@@ -88,6 +88,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   ]
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
   await net.start()
+  if (env.LAPSE_CLEANUP_ON_START)
+    void lapse.cleanup().then(
+      ({ removed, answers }) => log.info({ removed, answers }, 'cleaned up'),
+      (error) => onError('cleanup', error),
+    )
   const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
 
   return {

@@ -39,7 +39,7 @@ it('I6: no token and no code stands in the database, its log, Redis, our logs, t
 
     // By mail: an invite, the link to sign in with which it is opened, a reset, a confirmation, a code.
     await ask(api.url, '/v1/invites', { organization: organization.id, email: grace, role: 'admin' })
-    const invite = await mailed(grace, tokenIn, /invites you/)
+    const invite = await mailed(grace, tokenIn, /invited to join/)
     secrets.set('invite', invite)
     await ask(api.url, `/v1/sign-in`, { email: grace })
     const signIn = await mailed(grace, tokenIn, /sign-in/)

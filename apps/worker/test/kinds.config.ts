@@ -59,4 +59,4 @@ const seat = defineKind({
 
 export const kinds = [pass, lease, seat] as const
 
-export default defineConfig({ kinds })
+export default defineConfig({ kinds, grants: { retention: '5m' } })

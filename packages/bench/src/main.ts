@@ -5,15 +5,17 @@ import { parseArgs } from 'node:util'
 import { burst } from './lines/burst.ts'
 import { check } from './lines/check.ts'
 import { denial } from './lines/denial.ts'
+import { grants } from './lines/grants.ts'
 import { issue } from './lines/issue.ts'
 import { lateness } from './lines/lateness.ts'
 import { memory } from './lines/memory.ts'
 import { sweep } from './lines/sweep.ts'
+import { verify } from './lines/verify.ts'
 import { machineFacts } from './machine.ts'
 import type { Figure, Line, Observed } from './measure.ts'
 import { asMarkdown, asText } from './table.ts'
 
-const lines: Record<string, Line> = { burst, lateness, issue, check, sweep, memory, denial }
+const lines: Record<string, Line> = { burst, lateness, issue, check, verify, sweep, memory, denial, grants }
 
 const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] [--markdown]
 

@@ -12,6 +12,26 @@ export const fillRows = async ({ pool, owner }: Ground, count: number, expiresAt
   await owner.query('VACUUM (ANALYZE) resource')
 }
 
+/** Writes `count` access grants, each of another document, that hold for an hour. */
+export const fillGrants = async ({ pool, owner }: Ground, count: number): Promise<void> => {
+  await pool.query(
+    `INSERT INTO resource (id, kind, reference, scope, subject, payload, issued_at, changed_at, expires_at, ends_at,
+       reminders, due_at, next_step)
+     SELECT gen_random_uuid(), 'access-grant', format('document:%s#viewer@user:%s', i, i % 1000), 'document:' || i,
+       'user:' || i % 1000, '{"relation": "viewer"}', at, at, at + life, at + life, '{}', at + life, 'expire'
+     FROM generate_series(0, $1::int - 1) AS i, (SELECT clock_timestamp() AS at, interval '1 hour' AS life) AS t`,
+    [count],
+  )
+  await owner.query('VACUUM (ANALYZE) resource')
+}
+
+/** The triple of one of them; or one that nobody was granted. */
+export const grantOf = (i: number, nobodys = false) => ({
+  resource: `document:${i}`,
+  relation: nobodys ? 'editor' : 'viewer',
+  subject: `user:${i % 1_000}`,
+})
+
 /** What autovacuum would have done long ago if the rows were not minutes old. */
 export const analyze = ({ owner }: Ground) => owner.query('ANALYZE resource, event')
 

@@ -4,11 +4,13 @@ import type { Work } from './ground.ts'
 import { HookError, runHooks } from './hooks.ts'
 import { type By, manual } from './input.ts'
 import type { Kind } from './kind.ts'
+import { type Act, type CascadeVerb, cascadeResources, type Which } from './store/cascade.ts'
 import { now, sql } from './store/live.ts'
 import type { Cause } from './store/record.ts'
-import { type CascadeVerb, cascadeResources, type TransitionRow, type Which } from './store/transition.ts'
+import type { TransitionRow } from './store/transition.ts'
 
-const batch = 1_000
+/** Rows in one batch. */
+export const batchSize = 1_000
 
 type Moved = Extract<TransitionRow, { readonly moved: true }>
 
@@ -17,22 +19,38 @@ type Moved = Extract<TransitionRow, { readonly moved: true }>
  * and its hooks. Returns how many. Whoever may issue such resources meanwhile has to be locked out first.
  */
 export const cascade = async (work: Work, verb: CascadeVerb, which: Which, by: By): Promise<number> => {
-  const { registry, tx, changes } = work
-  const cause = { ...manual(by), trigger: 'cascade' } as const
   let count = 0
   for (let after: string | undefined; ; ) {
-    const rows = await cascadeResources(tx, registry, verb, which, { after, limit: batch }, cause)
-    const moved = rows.filter((row) => row.moved)
-    for (const kind of registry.all) {
-      const own = moved.filter((row) => row.kind === kind.name)
-      if (own.some((row) => kind.hooks[row.type])) await hooksOf(work, kind, own, cause)
-    }
-    changes.push(...moved.map((row): Change => changeOf(row, registry)))
-    count += moved.length
-    if (rows.length < batch) return count
-    after = rows.reduce((last, row) => (row.id > last ? row.id : last), '')
+    const rows = await cascadeBatch(work, verb, which, after, by)
+    count += rows.filter((row) => row.moved).length
+    if (rows.length < batchSize) return count
+    after = lastOf(rows)
   }
 }
+
+/** The first of them after `after`. */
+export const cascadeBatch = async (
+  work: Work,
+  act: Act,
+  which: Which,
+  after: string | undefined,
+  by: By,
+): Promise<TransitionRow[]> => {
+  const { registry, tx, changes } = work
+  const cause = { ...manual(by), trigger: 'cascade' } as const
+  const rows = await cascadeResources(tx, registry, act, which, { after, limit: batchSize }, cause)
+  const moved = rows.filter((row) => row.moved)
+  for (const kind of registry.all) {
+    const own = moved.filter((row) => row.kind === kind.name)
+    if (own.some((row) => kind.hooks[row.type])) await hooksOf(work, kind, own, cause)
+  }
+  changes.push(...moved.map((row): Change => changeOf(row, registry)))
+  return rows
+}
+
+/** Where the next batch begins. */
+export const lastOf = (rows: readonly { readonly id: string }[]): string =>
+  rows.reduce((last, { id }) => (id > last ? id : last), '')
 
 /** A hook that throws is undone and written down. It does not keep an organization from being blocked. */
 const hooksOf = async ({ tx, registry }: Work, kind: Kind, rows: readonly Moved[], cause: Cause): Promise<void> => {

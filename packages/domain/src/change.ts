@@ -26,7 +26,7 @@ export const changeOf = (row: ResourceRow & { type: EventType; owed: Owed[] | nu
   const timersStay = row.type === 'used' || row.type === 'suspended' || row.type === 'restored'
   return {
     resource: resourceOf(row, registry),
-    timers: timersStay ? [] : timersOf(lifeOf(row), row.at.getTime()),
+    timers: timersStay ? [] : timersOfRow(row),
     stale: timersStay || row.type === 'issued' ? [] : timersToStop(registry.find(row.kind), row, version),
     owed: row.owed ?? [],
     moved: true,
@@ -41,6 +41,9 @@ export const unchanged = (row: ResourceRow, registry: Registry): Change => ({
   owed: [],
   moved: false,
 })
+
+/** The timers that a row should have. */
+export const timersOfRow = (row: ResourceRow): Timer[] => timersOf(lifeOf(row), row.at.getTime())
 
 const lifeOf = (row: ResourceRow) => ({
   ...row,

@@ -184,6 +184,8 @@ export interface DeliveryFilter {
   readonly channel?: Channel | undefined
   readonly kind?: string | undefined
   readonly resourceId?: string | undefined
+  /** By its id: of what was issued in it. */
+  readonly organizationId?: string | undefined
 }
 
 const conditionsOf = (filter: DeliveryFilter) =>
@@ -193,6 +195,8 @@ const conditionsOf = (filter: DeliveryFilter) =>
     filter.channel !== undefined && sql`d.channel = ${filter.channel}::lapse_channel`,
     filter.kind !== undefined && sql`d.kind = ${filter.kind}`,
     filter.resourceId !== undefined && sql`d.resource_id = ${filter.resourceId}::uuid`,
+    filter.organizationId !== undefined &&
+      sql`EXISTS (SELECT FROM resource r WHERE r.id = d.resource_id AND r.organization_id = ${filter.organizationId}::uuid)`,
   ].filter((condition) => condition !== false)
 
 /** Newest first. `before` is the last id of the page before. */

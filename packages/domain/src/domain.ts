@@ -1,21 +1,25 @@
 import { type Advanced, type AdvanceOptions, advanceDue } from './advance.ts'
+import { type Cleaned, type CleanupOptions, cleanUp } from './cleanup.ts'
 import { type DatabaseOptions, openDatabase } from './database.ts'
 import * as deliveries from './deliveries.ts'
 import { type Event, type EventFilter, type IdleWakeUp, listEvents, recordIdle } from './events.ts'
+import { type Expected, expectedOf } from './expected.ts'
+import { type Forecast, forecast } from './forecast.ts'
 import type { Prisma } from './generated/prisma/client.ts'
 import { Ground, type Settle } from './ground.ts'
-import { amendAnswer, once, purgeAnswers, type Request } from './idempotency.ts'
+import { amendAnswer, once, type Request } from './idempotency.ts'
 import { clockSkew, type DatabaseReport, inspectDatabase } from './inspect.ts'
 import type { Kind, Resource } from './kind.ts'
 import { type OwnVerbs, ownVerbsOn } from './own-verbs.ts'
 import { type AbuseSpan, watchAbuse } from './people/abuse.ts'
 import { Registry } from './registry.ts'
 import { type Page, Resources } from './resources.ts'
+import { checkSchema, type SchemaReport } from './schema-check.ts'
 import { Secrets } from './secret.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
-import type { ResourceRow } from './store/live.ts'
-import { purgeResources } from './store/purge.ts'
+import type { ForecastSpan } from './store/forecast.ts'
+import type { SeenRow } from './store/live.ts'
 import { overdue, type PendingRow, readClock, readPending, type Span, upcoming } from './store/read.ts'
 import type { Cause } from './store/record.ts'
 
@@ -46,11 +50,14 @@ export const createDomain = ({ kinds, secrets = [], onLapsed = () => {}, ...opti
       advanceDue(database, registry, cause, advanceOptions),
     /** Where these rows stand. */
     pending: (ids: readonly string[]): Promise<PendingRow[]> => readPending(database, ids),
+    /** One resource, what happens to it next, and the timers that it should have. */
+    expected: (id: string): Promise<Expected | undefined> => expectedOf(database, registry, id),
     /** What will be due, of all kinds: how far we have looked is known to all workers, whatever kinds each of them knows. */
     upcoming: (span: Span, page: { after?: PendingRow | undefined; limit: number }): Promise<PendingRow[]> =>
       upcoming(database, span, page),
-    purge: (limit: number, cause: Cause) => purgeResources(database, limit, cause),
-    purgeAnswers: () => purgeAnswers(database),
+    /** Removes what is past its retention, bounded. */
+    cleanUp: (options: CleanupOptions = {}): Promise<Cleaned> => cleanUp(database, options, { trigger: 'sweep' }),
+    forecast: (span: ForecastSpan): Promise<Forecast> => forecast(database, span),
     recordIdle: (wakeUps: readonly IdleWakeUp[]) => recordIdle(database, wakeUps),
     events: (filter: EventFilter, page: Page = {}): Promise<Event[]> =>
       listEvents(database, filter, { before: page.before, limit: page.limit ?? 50 }),
@@ -74,10 +81,11 @@ export const createDomain = ({ kinds, secrets = [], onLapsed = () => {}, ...opti
       once(database, request, act),
     amendAnswer: (request: Request, answer: object) => amendAnswer(database, request, answer),
 
-    seen: (row: ResourceRow): Resource => resourceOf(row, registry),
+    seen: (row: SeenRow): Resource => resourceOf(row, registry),
     overdue: () => overdue(database),
     clock: () => readClock(database),
     clockSkew: () => clockSkew(database),
+    checkSchema: (): Promise<SchemaReport> => checkSchema(database),
     inspect: (): Promise<DatabaseReport> => database.transaction((tx) => inspectDatabase(tx)),
     close: () => database.close(),
   }

@@ -1,7 +1,7 @@
 import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
 import type { Prisma } from './generated/prisma/client.ts'
-import { now, sql } from './store/live.ts'
+import { now, raw, sql } from './store/live.ts'
 
 /** A request that may come again. `fingerprint` is a hash of what was asked for, `owner` of who asked. */
 export interface Request {
@@ -50,6 +50,12 @@ export const amendAnswer = async (db: Sql, { owner, key }: Request, answer: obje
   )
 }
 
-/** Forgets answers older than a day. */
-export const purgeAnswers = (db: Sql): Promise<number> =>
-  db.$executeRaw(sql`DELETE FROM idempotency_key WHERE created_at < ${now} - interval '1 day'`)
+/** Forgets up to `limit` answers that are older than a day, and says how many. */
+export const purgeAnswers = (db: Sql, limit: number): Promise<number> =>
+  db.$executeRaw(sql`
+  WITH old AS MATERIALIZED (
+    SELECT owner, key FROM idempotency_key WHERE created_at < (SELECT ${now}) - interval '1 day'
+    ORDER BY created_at LIMIT ${raw(String(Math.trunc(limit)))}
+    FOR UPDATE SKIP LOCKED
+  )
+  DELETE FROM idempotency_key k USING old WHERE k.owner = old.owner AND k.key = old.key`)

@@ -1,6 +1,8 @@
 export { type Advanced, nextTimer } from './advance.ts'
 export { type Backoff, backoff } from './backoff.ts'
+export type { BulkFilter, BulkOptions, BulkResult } from './bulk.ts'
 export type { Change, TimerState } from './change.ts'
+export type { Cleaned, CleanupOptions } from './cleanup.ts'
 export { isUnavailable } from './database.ts'
 export { withDeadline } from './deadline.ts'
 export type {
@@ -27,7 +29,13 @@ export type { User, UserChanges, UserFilter, UserInput } from './directory/users
 export { createDomain, type Domain, type DomainOptions } from './domain.ts'
 export { type ErrorCode, LapseError } from './errors.ts'
 export type { Event, EventFilter, IdleWakeUp, Trigger } from './events.ts'
+export type { Ending, Forecast } from './forecast.ts'
 export type { Prisma } from './generated/prisma/client.ts'
+export type { Granted, GrantVerdict } from './grants/access-grants.ts'
+export type { Grant, Triple } from './grants/grant.ts'
+export type { GrantFilter } from './grants/grant-store.ts'
+export type { GrantChange, GrantChanges, GrantChangeType, WatchOptions } from './grants/watch.ts'
+export type { GrantInput, GrantUpdate, Written } from './grants/write.ts'
 export type { Settle } from './ground.ts'
 export { HookError } from './hooks.ts'
 export type { Request } from './idempotency.ts'
@@ -51,19 +59,53 @@ export {
   type Resource,
   type Template,
 } from './kind.ts'
+export { type AccessGrantOptions, type AccessGrantPayload, accessGrant } from './kinds/access-grant.ts'
+export { type ApiTokenPayload, apiToken, scopePattern, tokenFormats } from './kinds/api-token.ts'
 export { invite } from './kinds/invite.ts'
+export { type PromoCodePayload, promoCode } from './kinds/promo-code.ts'
 export { type SessionPayload, session } from './kinds/session.ts'
+export { type ShareLinkPayload, shareLink } from './kinds/share-link.ts'
 export { type TrialBanner, type TrialPayload, trial, trialBanner } from './kinds/trial.ts'
 export { type Purpose, purposes, verification } from './kinds/verification.ts'
 export type { Status, Step, Terms, Timer } from './lifecycle.ts'
 export * as lifecycle from './lifecycle.ts'
+export {
+  type ApiToken,
+  type ApiTokenInput,
+  type IssuedApiToken,
+  notCovered,
+  type RotateOptions,
+  type VerifiedApiToken,
+  type VerifyOptions,
+} from './machines/api-tokens.ts'
 export type { OwnVerbs } from './own-verbs.ts'
 export type { Abuse, AbuseSpan } from './people/abuse.ts'
 export type { Accepted, Declined, Invite, Invited, InviteInput, Looked, Resent, WhichInvite } from './people/invites.ts'
 export type { Authenticated, Session, SessionInput, SignedIn } from './people/sessions.ts'
 export type { Requested, Verification, VerificationInput, Verified } from './people/verifications.ts'
+export { HashedPassword } from './products/password.ts'
+export type {
+  PromoCode,
+  PromoCodeInput,
+  PromoDenial,
+  Redeemable,
+  Redeemed,
+  RedemptionPage,
+  TypedCode,
+} from './products/promo-codes.ts'
+export type { Redemption } from './products/redemption-store.ts'
+export type {
+  Admitted,
+  Guard,
+  LookedAt,
+  ShareLink,
+  ShareLinkInput,
+  Unlocked,
+  Viewing,
+} from './products/share-links.ts'
 export type { Registry } from './registry.ts'
 export type { CheckResult, ConsumeResult, Denial, Page, Resources } from './resources.ts'
 export type { AdvancedRow } from './store/advance.ts'
+export type { Bucket, ForecastSpan } from './store/forecast.ts'
 export type { PendingRow, ResourceFilter, Selector, Span } from './store/read.ts'
 export type { Owed } from './store/record.ts'

@@ -149,11 +149,17 @@ export const issueError = (kind: Kind, draft: Draft, refusal: IssueRefusal, path
       field: `${path}organization`,
       detail: 'Nothing is issued in it.',
     })
-  return lifetimeError(kind, refusal, `${path}${endField(draft)}`)
+  return lifetimeError(kind, refusal, `${path}${endField(draft)}`, draft)
 }
 
-export const lifetimeError = (kind: Kind, refusal: LifetimeRefusal, field: string, issuedAt?: Date): LapseError => {
-  const { minLife, maxLife } = kind.terms
+export const lifetimeError = (
+  kind: Kind,
+  refusal: LifetimeRefusal,
+  field: string,
+  { payload, issuedAt }: { readonly payload: Payload; readonly issuedAt?: Date },
+): LapseError => {
+  const { minLife } = kind.terms
+  const maxLife = kind.maxLifeFor?.(payload) ?? kind.terms.maxLife
   if (refusal === 'too-short')
     return new LapseError('lifetime_too_short', {
       field,

@@ -7,6 +7,9 @@ export const schemaVersion = '20261121150000_machines'
 const oldestPostgres = 150_000
 
 export interface DatabaseReport {
+  readonly version: string
+  /** Whether the newest migration that this code needs is applied. */
+  readonly migrated: boolean
   /** Reasons not to start, each saying what to do. */
   readonly problems: string[]
   readonly warnings: string[]
@@ -20,10 +23,11 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
   const warnings: string[] = []
   const epoch = new Date(Date.UTC(2024, 5, 1, 12))
   const [facts] = await db.$queryRaw<
-    { zone: string; version: number; sameInstant: boolean; migrated: boolean; owner: boolean }[]
+    { zone: string; version: number; name: string; sameInstant: boolean; migrated: boolean; owner: boolean }[]
   >(Prisma.sql`
     SELECT current_setting('TimeZone') AS zone,
       current_setting('server_version_num')::int AS version,
+      split_part(current_setting('server_version'), ' ', 1) AS name,
       extract(epoch FROM ${epoch}::timestamptz) = ${epoch.getTime() / 1000}::float8 AS "sameInstant",
       to_regclass('_prisma_migrations') IS NOT NULL AND to_regclass('resource') IS NOT NULL AS migrated,
       coalesce((SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables
@@ -35,13 +39,13 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
     )
   if (facts.version < oldestPostgres)
     problems.push(`PostgreSQL ${Math.floor(facts.version / 10_000)} is too old. Use version 15 or newer.`)
-  if (!facts.migrated || !(await isMigrated(db)))
-    problems.push(`The database lacks the migration ${schemaVersion}. Run "npm run migrate deploy" first.`)
+  const migrated = facts.migrated && (await isMigrated(db))
+  if (!migrated) problems.push(`The database lacks the migration ${schemaVersion}. Run "npm run migrate deploy" first.`)
   if (facts.owner)
     warnings.push(
       'This database role owns the audit table and could drop its protection. Connect as a role of its own: see docs/deploy.md.',
     )
-  return { problems, warnings, clockSkewMs: await clockSkew(db) }
+  return { version: facts.name, migrated, problems, warnings, clockSkewMs: await clockSkew(db) }
 }
 
 const isMigrated = async (db: Sql): Promise<boolean> => {

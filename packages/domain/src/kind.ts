@@ -143,6 +143,8 @@ export interface KindDefinition<Name extends string, P extends Payload> {
   retention?: Duration
   /** How often it can be used; once unless said otherwise. */
   uses?: number | 'unlimited'
+  /** `stays`: its last use does not end it, for what it has opened; it is only used no more. */
+  usedUp?: 'ends' | 'stays'
   /** The kind's own words for statuses. */
   words?: Partial<Record<Status, string>>
   /** The mail address for this resource, if it has one. */
@@ -171,8 +173,8 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
 }
 
 const options = new Set([
-  ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'retention', 'uses', 'words', 'contact'],
-  ...['mail', 'handlers', 'hooks', 'verbs'],
+  ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'retention', 'uses', 'usedUp', 'words'],
+  ...['contact', 'mail', 'handlers', 'hooks', 'verbs'],
 ])
 const events = new Set<string>(eventTypes)
 
@@ -231,6 +233,7 @@ export const defineKind = <const Name extends string, P extends Payload>(
       reminders: [...new Set(reminders)].sort((a, b) => b - a),
       retention: duration('retention', definition.retention ?? '30d'),
       maxUses: uses === 'unlimited' ? null : uses,
+      staysUsedUp: definition.usedUp === 'stays',
     },
     defaultLife,
     maxLifeFor: lifetime.maxFor && longestFor(lifetime.maxFor as (payload: Payload) => Duration | undefined),

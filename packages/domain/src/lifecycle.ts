@@ -46,6 +46,8 @@ export interface Terms {
   /** How long an ended row is kept. */
   readonly retention: number
   readonly maxUses: number | null
+  /** Its last use does not end it: what that opened stays open as long as it lives. */
+  readonly staysUsedUp: boolean
 }
 
 export type LifetimeRefusal = 'too-short' | 'too-long'
@@ -144,13 +146,14 @@ export const renew = (
   return scheduled({ ...renewed, version: life.version + 1 }, now)
 }
 
-/** One use; the last one ends it. */
+/** One use; the last one ends it, unless its kind says otherwise. */
 export const consume = (life: Life, terms: Terms, now: number): Life | Refusal => {
   const blocked = blockedRefusal(life, now)
   if (blocked) return blocked
   if (!hasStarted(life, now)) return 'not-started'
+  if (life.maxUses !== null && life.uses >= life.maxUses) return 'used-up'
   const uses = life.uses + 1
-  if (life.maxUses === null || uses < life.maxUses) return { ...life, uses }
+  if (life.maxUses === null || uses < life.maxUses || terms.staysUsedUp) return { ...life, uses }
   return ended({ ...life, uses }, 'consumed', now, terms.retention)
 }
 

@@ -1,9 +1,17 @@
+import { Bulk } from './bulk.ts'
+import { AccessGrants } from './grants/access-grants.ts'
 import type { Ground } from './ground.ts'
+import { ApiTokens } from './machines/api-tokens.ts'
 import { peopleOn } from './people/people.ts'
+import { productsOn } from './products/products.ts'
 
 /** The directory, and the kinds that have verbs of their own, in their users' words. */
 export const ownVerbsOn = (ground: Ground) => ({
   ...peopleOn(ground),
+  ...productsOn(ground),
+  apiTokens: new ApiTokens(ground),
+  accessGrants: new AccessGrants(ground),
+  bulk: new Bulk(ground),
 })
 
 export type OwnVerbs = ReturnType<typeof ownVerbsOn>

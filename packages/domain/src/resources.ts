@@ -23,7 +23,7 @@ import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
 import { type Draft, type IssuedRow, insertResources } from './store/issue.ts'
-import type { ResourceRow } from './store/live.ts'
+import type { SeenRow } from './store/live.ts'
 import {
   awaitResource,
   countResources,
@@ -107,7 +107,7 @@ export class Resources {
       const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
       if ((holder && !hasEnded(holder.seen)) || tries === 2)
         throw new LapseError('reference_taken', { field: 'reference', detail: `It belongs to ${holder?.id}.` })
-      if (holder) await this.#makeRoom(kind, holder.id)
+      if (holder) await this.#makeRoom(kind, [holder.id])
     }
   }
 
@@ -119,8 +119,12 @@ export class Resources {
   async issueAll(inputs: readonly ProvenInput[], by: By = {}): Promise<Change[]> {
     const kinds = inputs.map((input, i) => this.#registry.get(input.kind, `${i}.kind`))
     const drafts = inputs.map((input, i) => draftOf(kinds[i] as Kind, input, `${i}.`))
-    for (const holder of await readDeadHolders(this.#db, drafts))
-      await this.#makeRoom(this.#registry.get(holder.kind), holder.id)
+    const dead = await readDeadHolders(this.#db, drafts)
+    for (const kind of new Set(kinds))
+      await this.#makeRoom(
+        kind,
+        dead.filter((holder) => holder.kind === kind.name).map(({ id }) => id),
+      )
     const rows = await this.#atomically(async (tx) => {
       const issued = await this.#insert([...new Set(kinds)], drafts, by, (i) => `${i}.`, tx)
       const taken = issued.indexOf(undefined)
@@ -136,7 +140,7 @@ export class Resources {
     const row = await this.#read(kindName, selector)
     if (!row) return { allowed: false, reason: 'unknown' }
     const resource = this.#seen(row)
-    if (row.live) return { allowed: true, phase: row.seen === 'grace' ? 'grace' : 'active', resource }
+    if (row.seen === 'active' || row.seen === 'grace') return { allowed: true, phase: row.seen, resource }
     // The denial stands whatever becomes of this: the sweep does it otherwise.
     if (hasEnded(row.seen) && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return { allowed: false, reason: row.seen as Denial, resource }
@@ -195,7 +199,7 @@ export class Resources {
         field: endField(until),
         detail: `It ends at ${row.expiresAt.toISOString()} already.`,
       })
-    throw lifetimeError(kind, row.refusal as LifetimeRefusal, endField(until), row.issuedAt)
+    throw lifetimeError(kind, row.refusal as LifetimeRefusal, endField(until), row)
   }
 
   /** Ends it at once. Quiet when it has ended already: the answer says how. @throws LapseError `not_found` */
@@ -296,24 +300,28 @@ export class Resources {
     return this.#tx ? act(this.#tx) : this.#database.transaction(act)
   }
 
-  /** Answers whether there was anything to do. */
-  async #lapse(kind: Kind, id: string): Promise<boolean> {
-    const only = { kinds: [kind], ids: [id], limit: 1, within: this.#tx }
+  /** At most 500. Answers those of them with which there was anything to do. */
+  async #lapse(kind: Kind, ids: readonly string[]): Promise<string[]> {
+    const only = { kinds: [kind], ids, limit: ids.length === 1 ? 1 : 500, within: this.#tx }
     const { rows } = await advanceDue(this.#database, this.#registry, { trigger: 'lazy' }, only)
     // Inside a transaction nobody may act on it yet: what it owes is found by the sweep.
     if (rows.length > 0 && !this.#tx) this.#onLapsed(rows)
-    return rows.length > 0
+    return rows.map((row) => row.id)
   }
 
   /** The denial stands whatever becomes of this, and does not wait for a hook. */
   async #lapseQuietly(kind: Kind, id: string): Promise<void> {
-    const lapsing = this.#lapse(kind, id).catch(() => {})
+    const lapsing = this.#lapse(kind, [id]).catch(() => {})
     await (this.#tx ? lapsing : Promise.race([lapsing, sleep(500, undefined, { ref: false })]))
   }
 
-  /** Lapses a dead holder of a reference, or waits for whoever is at it already. */
-  async #makeRoom(kind: Kind, id: string): Promise<void> {
-    if (!(await this.#lapse(kind, id))) await awaitResource(this.#db, id)
+  /** Lapses dead holders of references, or waits for whoever is at them already. */
+  async #makeRoom(kind: Kind, ids: readonly string[]): Promise<void> {
+    for (let from = 0; from < ids.length; from += 500) {
+      const batch = ids.slice(from, from + 500)
+      const lapsed = new Set(await this.#lapse(kind, batch))
+      for (const id of batch) if (!lapsed.has(id)) await awaitResource(this.#db, id)
+    }
   }
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
@@ -332,7 +340,7 @@ export class Resources {
     return id
   }
 
-  #seen(row: ResourceRow): Resource {
+  #seen(row: SeenRow): Resource {
     return resourceOf(row, this.#registry)
   }
 }

@@ -80,14 +80,29 @@ const version = 1
 const [nonceLength, tagLength] = [12, 16]
 const gcm = { authTagLength: tagLength }
 
-/** What needs a key that is not in the database: sealing what must be mailed, and hashing what could be guessed. */
+/** A key by which it can be told that something is ours, and what it is called. */
+export interface Signer {
+  readonly id: string
+  readonly key: Buffer
+}
+
+/** What needs a key that is not in the database: sealing what must be mailed, hashing what could be guessed, signing. */
 export class Secrets {
-  readonly #keys: readonly { readonly seal: Buffer; readonly code: Buffer }[]
+  readonly #keys: readonly { readonly seal: Buffer; readonly code: Buffer; readonly sign: Signer }[]
 
   /** The first key is used; all are tried on what there is already, so that they can be changed one after the other. */
   constructor(keys: readonly string[]) {
     const derived = (key: string, purpose: string) => Buffer.from(hkdfSync('sha256', key, '', `lapse ${purpose}`, 32))
-    this.#keys = keys.map((key) => ({ seal: derived(key, 'seal'), code: derived(key, 'code') }))
+    this.#keys = keys.map((key) => ({
+      seal: derived(key, 'seal'),
+      code: derived(key, 'code'),
+      sign: { key: derived(key, 'sign'), id: derived(key, 'sign id').toString('base64url').slice(0, 8) },
+    }))
+  }
+
+  /** @throws LapseError `not_configured` */
+  mustHaveKey(): void {
+    this.#current
   }
 
   /** AES-256-GCM, bound to the resource it belongs to. @throws LapseError `not_configured` */
@@ -128,11 +143,22 @@ export class Secrets {
       .includes(true)
   }
 
+  /** What signs now. @throws LapseError `not_configured` */
+  get signer(): Signer {
+    return this.#current.sign
+  }
+
+  /** What has signed under this id. */
+  signerOf(id: string | undefined): Signer | undefined {
+    return this.#keys.find(({ sign }) => sign.id === id)?.sign
+  }
+
   get #current() {
     const [key] = this.#keys
     if (!key)
       throw new LapseError('not_configured', {
-        detail: 'Set LAPSE_SECRET (32 characters or more, the same for API and workers) to mail tokens and codes.',
+        detail:
+          'Set LAPSE_SECRET (32 characters or more, the same for API and workers) to mail tokens and codes, to share links, and to sign JWTs.',
       })
     return key
   }

@@ -1,9 +1,9 @@
 import type { Resource } from './kind.ts'
 import type { Registry } from './registry.ts'
-import type { ResourceRow } from './store/live.ts'
+import type { SeenRow } from './store/live.ts'
 
 /** A row as everybody sees it. */
-export const resourceOf = (row: ResourceRow, registry: Registry): Resource => ({
+export const resourceOf = (row: SeenRow, registry: Registry): Resource => ({
   id: row.id,
   kind: row.kind,
   status: row.seen,

@@ -6,16 +6,11 @@ import { defineKind, type Kind } from '../src/kind.ts'
 import { type Advance, hasEnded, isLive, issue, type Life, seenStatus, type Terms } from '../src/lifecycle.ts'
 import { Registry } from '../src/registry.ts'
 import { advanceResources } from '../src/store/advance.ts'
+import { cascadeResources } from '../src/store/cascade.ts'
 import { type Draft, insertResources } from '../src/store/issue.ts'
-import type { ResourceRow } from '../src/store/live.ts'
+import { columns, isLive as isLiveSql, now, type ResourceRow, sql } from '../src/store/live.ts'
 import { countResources, listResources, readResource } from '../src/store/read.ts'
-import {
-  cascadeResources,
-  consumeResource,
-  expireResource,
-  renewResource,
-  revokeResource,
-} from '../src/store/transition.ts'
+import { consumeResource, expireResource, renewResource, revokeResource } from '../src/store/transition.ts'
 import { frozenClock } from './frozen-clock.ts'
 import {
   type Chapter,
@@ -81,6 +76,13 @@ const lifeOf = (row: ResourceRow, latestAt: number | null): Life => ({
   nextStep: row.nextStep,
 })
 
+const read = async (id: string) => {
+  const [row] = await database.$queryRaw<(ResourceRow & { live: boolean })[]>(sql`
+    SELECT ${columns(sql`r`, sql`c.at`)}, ${isLiveSql(sql`r`, sql`c.at`)} AS live
+    FROM resource r, (SELECT ${now} AS at) c WHERE id = ${id}::uuid`)
+  return row
+}
+
 /** The same chapter in SQL: the life it answers, the refusal, or nothing. */
 const act = async (kind: Kind, id: string, { verb, until, now, onlyLater, before }: Chapter) => {
   const registry = new Registry([kind])
@@ -129,10 +131,10 @@ it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { 
         await setClock(now)
         const { offset: _, ...expected } = answer && typeof answer === 'object' && 'life' in answer ? answer : {}
         expect(await act(kind, id, chapter)).toEqual(verb === 'advance' && answer ? expected : answer)
-        const row = await readResource(database, 'life', id)
+        const row = await read(id)
         expect(row && lifeOf(row, latestAt)).toEqual(after)
         expect({ live: row?.live, seen: row?.seen }).toEqual({ live: isLive(after, now), seen: seenStatus(after, now) })
-        tried.push(verb, ...(lifeIn(answer) ? [`${verb} done`] : [`${verb} refused`]))
+        tried.push(verb, ...(lifeIn(answer) ? [`${verb} done`] : [`${verb} refused`]), String(answer))
       }
       const [owed, events] = await database.transaction(async (tx) => [
         await tx.delivery.findMany({ where: { resourceId: id }, orderBy: { createdAt: 'asc' } }),
@@ -149,6 +151,7 @@ it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { 
   )
   for (const verb of verbs) expect(tally(tried)[verb]).toBeGreaterThan(100)
   for (const verb of verbs) expect(tally(tried)[`${verb} done`]).toBeGreaterThan(10)
+  expect(tally(tried)['used-up']).toBeGreaterThan(5)
 })
 
 it('issue takes and refuses in SQL exactly what lifecycle.ts does', async () => {
@@ -168,7 +171,15 @@ it('issue takes and refuses in SQL exactly what lifecycle.ts does', async () => 
 it('one refused draft keeps the whole statement from writing anything', async () => {
   const now = 1.65e12
   await setClock(now)
-  const kind = kindOf({ minLife: 10, maxLife: 20, grace: 0, reminders: [], retention: 0, maxUses: 1 })
+  const kind = kindOf({
+    minLife: 10,
+    maxLife: 20,
+    grace: 0,
+    reminders: [],
+    retention: 0,
+    maxUses: 1,
+    staysUsedUp: false,
+  })
   const drafts = [15, 9, 21].map((length) => draftOf(kind, now + length, now, true))
   const rows = await insertResources(database, drafts, cause, new Registry([kind]))
   expect(rows.map(({ id, refusal }) => [id, refusal])).toEqual([
@@ -181,13 +192,21 @@ it('one refused draft keeps the whole statement from writing anything', async ()
 
 it('C3: at exactly T all reads and all layers agree that it has ended; a millisecond before, none does', async () => {
   const now = 1.6e12
-  const kind = kindOf({ minLife: 1, maxLife: 1_000, grace: 0, reminders: [], retention: 1_000, maxUses: 1 })
+  const kind = kindOf({
+    minLife: 1,
+    maxLife: 1_000,
+    grace: 0,
+    reminders: [],
+    retention: 1_000,
+    maxUses: 1,
+    staysUsedUp: false,
+  })
   await setClock(now)
   const { id } = (await insert(kind, now + 1_000, now, false)) as ResourceRow
   const registry = new Registry([kind])
   const filter = { kind: 'life', live: true }
   const layers = async () => {
-    const row = await readResource(database, 'life', id)
+    const row = await read(id)
     const listed = await listResources(database, filter, { limit: 1_000 })
     const counted = await countResources(database, { ...filter, status: 'active' })
     return [

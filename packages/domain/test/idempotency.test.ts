@@ -65,7 +65,7 @@ it('answers are forgotten after a day', async () => {
   await issueOnce(request('old'))
   await issueOnce(request('new'))
   await sql(`UPDATE idempotency_key SET created_at = created_at - interval '25 hours' WHERE key = 'old'`)
-  expect(await domain.purgeAnswers()).toBe(1)
+  expect(await domain.cleanUp()).toMatchObject({ answers: 1, done: true })
   expect((await issueOnce(request('old'))).replayed).toBe(false)
   expect((await issueOnce(request('new'))).replayed).toBe(true)
 })

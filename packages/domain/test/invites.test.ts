@@ -3,8 +3,21 @@ import { testPeople } from './people.ts'
 import { day, hour, minute, second } from './support.ts'
 
 const stage = await testPeople()
-const { age, company, domain, fresh, history, invited, invites, memberships, organizations, person, refusals, sql } =
-  stage
+const {
+  age,
+  company,
+  domain,
+  fresh,
+  history,
+  invited,
+  invites,
+  mailed,
+  memberships,
+  organizations,
+  person,
+  refusals,
+  sql,
+} = stage
 const { statusOf, users } = stage
 const nobody = '00000000-0000-0000-0000-000000000000'
 
@@ -306,24 +319,35 @@ describe('sending again', () => {
 })
 
 describe('asking for a new invite', () => {
-  it('tells the inviter once, and nobody who is not a member any more', async () => {
+  const mailsAbout = async (resourceId: string) =>
+    (await domain.deliveries.list({ resourceId })).filter(({ event }) => event === 'requested')
+
+  it('is written down and tells the inviter, once', async () => {
     const { organization, owner } = await company()
-    const { id, token } = await invited(organization.id, fresh(), 'member', owner.id)
+    const { id, token } = await mailed(organization.id, fresh(), 'member', owner.id)
     await invites.requestNew(token)
-    expect(await domain.deliveries.list({ resourceId: id })).toEqual([])
+    expect(await history(id)).toEqual(['issued'])
     await age(id, 73 * hour)
     for (let i = 0; i < 3; i++) await invites.requestNew(token)
-    expect(await domain.deliveries.list({ resourceId: id })).toMatchObject([
-      { event: 'requested', target: owner.email },
-    ])
+    expect(await history(id)).toEqual(['issued', 'requested'])
+    expect(await mailsAbout(id)).toMatchObject([{ target: owner.email }])
     await invites.requestNew('lps_invite_nothing')
+  })
 
+  it('is written down, once, where no inviter is to be mailed: none, one who has left, or by the host itself', async () => {
+    const { organization, owner } = await company()
     const left = await person()
     const membership = await memberships.add({ organization: organization.id, user: left.id, role: 'admin' })
-    const theirs = await invited(organization.id, fresh(), 'member', left.id)
+    const theirs = await mailed(organization.id, fresh(), 'member', left.id)
     await memberships.remove(membership.id)
-    await invites.requestNew(theirs.token)
-    expect(await domain.deliveries.list({ resourceId: theirs.id })).toEqual([])
+    const nobodys = await mailed(organization.id, fresh())
+    const hosts = await invited(organization.id, fresh(), 'member', owner.id)
+    for (const { id, token } of [theirs, nobodys, hosts]) {
+      await age(id, 73 * hour)
+      for (let i = 0; i < 3; i++) await invites.requestNew(token)
+      expect((await history(id)).filter((type) => type === 'requested')).toHaveLength(1)
+      expect(await mailsAbout(id)).toEqual([])
+    }
   })
 })
 

@@ -11,7 +11,8 @@ describe('defineKind', () => {
     const { terms, defaultLife } = defineKind(valid)
     const day = 24 * 60 * 60 * 1000
     expect(terms).toEqual({
-      ...{ minLife: 1_000, maxLife: 60 * day, grace: 0, reminders: [259_200, 86_400], retention: 30 * day, maxUses: 1 },
+      ...{ minLife: 1_000, maxLife: 60 * day, grace: 0, reminders: [259_200, 86_400], retention: 30 * day },
+      ...{ maxUses: 1, staysUsedUp: false },
     })
     expect(defaultLife).toBeUndefined()
   })

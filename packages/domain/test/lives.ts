@@ -11,6 +11,7 @@ export const someTerms: fc.Arbitrary<lifecycle.Terms> = fc
     reminders: fc.uniqueArray(fc.integer({ min: 1, max: 90 }), { maxLength: 4 }),
     retention: fc.integer({ min: 0, max: 100_000 }),
     maxUses: fc.oneof(fc.constant(null), fc.integer({ min: 1, max: 4 })),
+    staysUsedUp: fc.boolean(),
   })
   .map(({ room, reminders, ...terms }) => ({
     ...terms,
@@ -59,11 +60,18 @@ const interlude = fc.tuple(
   someAct(fc.constant('restore'), moment('now', 'due', 'reminder')),
 )
 
+/** Used until nothing is left, and then once more. */
+const wornOut = fc.array(someAct(fc.constant('consume'), moment('now', 'now', 'starts', 'any')), {
+  minLength: 2,
+  maxLength: 5,
+})
+
 export const someActs = fc
   .array(
     fc.oneof(
       { weight: 9, arbitrary: someAct(someVerb, sometime).map((act) => [act]) },
       { weight: 1, arbitrary: interlude },
+      { weight: 1, arbitrary: wornOut },
     ),
     { minLength: 1, maxLength: 14, size: 'max' },
   )

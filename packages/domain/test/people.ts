@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { invite, type Kind, type OwnVerbs, type Role, session, verification } from '../src/index.ts'
+import { letterOf } from './letters.ts'
 import { testDomain } from './support.ts'
 
 /** People on a database of this file's own. Call it at the top of a test file. */
@@ -31,6 +32,11 @@ export const testPeople = async (more: readonly Kind[] = []) => {
         ...{ organization, email, role, invitedBy, deliver: 'return' },
       })
       return { id: made.id, token, invite: made }
+    },
+    /** An invite whose token goes out by mail, with that token. */
+    mailed: async (organization: string, email: string, role: Role = 'member', invitedBy?: string) => {
+      const { invite: made } = await people.invites.create({ organization, email, role, invitedBy })
+      return { id: made.id, token: (await letterOf(stage, made.id))?.secrets.token ?? '', invite: made }
     },
     statusOf: async (id: string) => (await stage.domain.resources.get(id)).status,
     /** Why it was refused, the oldest first. */

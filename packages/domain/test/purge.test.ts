@@ -1,10 +1,14 @@
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
+import { openDatabase } from '../src/database.ts'
+import { purgeResources } from '../src/store/purge.ts'
 import { membership, plain } from './kinds.ts'
 import { day, second, testDomain } from './support.ts'
 
-const { domain, age, history, another } = await testDomain([plain, membership])
+const { domain, age, history, another, url } = await testDomain([plain, membership])
+const database = openDatabase({ url })
+afterAll(() => database.close())
 const { resources, deliveries } = domain
-const purge = async (limit = 100) => (await domain.purge(limit, { trigger: 'sweep' })).map(({ id }) => id)
+const purge = async (limit = 100) => (await purgeResources(database, limit, { trigger: 'sweep' })).map(({ id }) => id)
 
 const ended = async (kind = 'plain', payload = {}) => {
   const { resource } = await resources.issue({ kind, payload })

@@ -9,9 +9,9 @@ export const testDomain = async (kinds: readonly Kind[]) => {
   const owner = new pg.Pool({ connectionString: ownerUrl, max: 4 })
   owner.on('error', () => {})
   const domains: Domain[] = []
-  /** Another process, which may know other kinds. */
-  const another = (kinds: readonly Kind[]): Domain => {
-    const domain = createDomain({ url, kinds, secrets: ['a key for the tests of the domain alone'] })
+  /** Another process, which may know other kinds and keys. */
+  const another = (kinds: readonly Kind[], secrets = ['a key for the tests of the domain alone']): Domain => {
+    const domain = createDomain({ url, kinds, secrets })
     domains.push(domain)
     return domain
   }

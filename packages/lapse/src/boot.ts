@@ -1,23 +1,29 @@
-import { type Domain, isUnavailable } from '@lapse/domain'
+import { type DatabaseReport, type Domain, isUnavailable } from '@lapse/domain'
 import { inspectRedis, type Queues } from '@lapse/queue'
 
 /** Something would go wrong later, quietly; so it goes wrong now, and says why. */
 export class BootError extends Error {
   override readonly name = 'BootError'
+  readonly problems: readonly string[]
 
   constructor(problems: readonly string[]) {
     super(`Lapse does not start:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.problems = problems
   }
 }
 
-/** Looks at both services. Redis may be away: nothing is lost by that. Returns warnings. @throws BootError */
-export const inspect = async (domain: Domain, queues: Queues): Promise<string[]> => {
-  const database = await domain.inspect().catch((error: unknown) => {
+/** @throws BootError when PostgreSQL does not answer */
+export const databaseReport = (domain: Domain): Promise<DatabaseReport> =>
+  domain.inspect().catch((error: unknown) => {
     const reason = reasonOf(error)
     if (isUnavailable(error)) throw new BootError([`PostgreSQL cannot be reached: ${reason}. Check DATABASE_URL.`])
     const how = 'Does the role have its grants? As the owner: LAPSE_APP_ROLE=<role> npm run migrate deploy.'
     throw new BootError([`PostgreSQL refuses to answer: ${reason}. ${how}`])
   })
+
+/** Looks at both services. Redis may be away: nothing is lost by that. Returns warnings. @throws BootError */
+export const inspect = async (domain: Domain, queues: Queues): Promise<string[]> => {
+  const database = await databaseReport(domain)
   const redis = await reachable(queues)
     .then(() => inspectRedis(queues.redis))
     .catch((error: unknown) => ({
@@ -37,7 +43,7 @@ export const inspect = async (domain: Domain, queues: Queues): Promise<string[]>
 }
 
 /** A connection that has just been made needs a moment. */
-const reachable = async ({ redis }: Queues): Promise<void> => {
+export const reachable = async ({ redis }: Queues): Promise<void> => {
   if (redis.status === 'ready') return
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('no answer within 3 seconds')), 3_000)
@@ -48,7 +54,7 @@ const reachable = async ({ redis }: Queues): Promise<void> => {
   })
 }
 
-const reasonOf = (error: unknown): string => {
+export const reasonOf = (error: unknown): string => {
   const text = error instanceof Error ? error.message : String(error)
   return text.trim().split('\n').at(-1)?.trim() || 'no answer'
 }

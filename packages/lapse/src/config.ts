@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Kind } from '@lapse/domain'
+import type { AccessGrantOptions, Kind } from '@lapse/domain'
 import type { Transporter } from 'nodemailer'
 
 /** What an application tells Lapse: its kinds, with their hooks and handlers, and how it sends mail. */
 export interface LapseConfig {
   kinds?: readonly Kind[]
+  /** Which access is elevated, and how long grants live and are kept. */
+  grants?: AccessGrantOptions
   mail?: {
     /** `smtp://…` or a nodemailer transport; SMTP_URL without. */
     transport?: string | Transporter

@@ -128,15 +128,6 @@ export class Engine {
     return (await readWatermark(this.#queues)) !== undefined
   }
 
-  /** Deletes what is past its retention, bounded, and says how many. */
-  async purge(most = 10_000): Promise<number> {
-    let purged = 0
-    for (let batch = 500; batch === 500 && purged < most; purged += batch)
-      batch = (await this.#domain.purge(500, { trigger: 'sweep' })).length
-    await this.#domain.purgeAnswers()
-    return purged
-  }
-
   /** Advances until nothing is due. In a burst two batches are under way, so that PostgreSQL and we both have work. */
   async #drain(trigger: Trigger, onRows: (rows: AdvancedRows) => void, group: Group): Promise<void> {
     const lane = async (): Promise<void> => {

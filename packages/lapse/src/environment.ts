@@ -132,11 +132,12 @@ export const commonVariables = {
 }
 
 /** What those variables and the configuration mean for `createLapse`. */
-export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [] }: LapseConfig) => ({
+export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], grants }: LapseConfig) => ({
   databaseUrl: env.DATABASE_URL,
   redisUrl: env.REDIS_URL,
   prefix: env.LAPSE_PREFIX,
   kinds,
+  grants,
   ...(env.LAPSE_SECRET && { secrets: env.LAPSE_SECRET }),
   horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
 })

@@ -1,19 +1,28 @@
 import {
   type Abuse,
   type AbuseSpan,
+  type AccessGrantOptions,
+  accessGrant,
+  apiToken,
+  type Cleaned,
+  type CleanupOptions,
   createDomain,
   type Delivery,
   type DeliveryFilter,
   type Event,
   type EventFilter,
+  type Forecast,
+  type ForecastSpan,
   invite,
   type Kind,
   LapseError,
   type Page,
+  promoCode,
   type Request,
   type Resource,
   type ResourceFilter,
   session,
+  shareLink,
   type TimerState,
   trial,
   verification,
@@ -22,11 +31,22 @@ import { enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue
 import { type AdvancedRows, AfterCommit } from './after-commit.ts'
 import { inspect } from './boot.ts'
 import { createDeliverer, type Deliverer, type DeliverOptions } from './deliver.ts'
+import { diagnose, type Finding } from './diagnose.ts'
 import { Engine, type EngineOptions } from './engine.ts'
+import { type Story, tellStory } from './story.ts'
 import { Verbs } from './verbs.ts'
 
 /** Kinds that are always there. A trial of one's own may take the place of ours; those with verbs of their own stay. */
-export const builtInKinds = [trial, invite, verification, session] as const
+export const builtInKinds = [
+  trial,
+  invite,
+  verification,
+  session,
+  apiToken,
+  promoCode,
+  shareLink,
+  accessGrant(),
+] as const
 export type BuiltInKind = (typeof builtInKinds)[number]
 
 export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
@@ -34,6 +54,8 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   redisUrl: string
   /** The application's own kinds. */
   kinds?: K
+  /** Which access is elevated, and how long grants live and are kept. */
+  grants?: AccessGrantOptions | undefined
   /**
    * What seals the tokens that are to be mailed, and keys the hashes of short codes: 32 characters or more, the same for
    * all processes. The first is used and all are tried, so that a new one can be put in front of the old.
@@ -70,6 +92,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       databaseUrl: url,
       redisUrl,
       kinds = [],
+      grants,
       secrets = [],
       prefix,
       connections,
@@ -81,7 +104,8 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     const taken = builtInKinds.find((kind) => kind.verbs && own.has(kind.name))
     if (taken)
       throw new TypeError(`kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`)
-    const all = [...builtInKinds.filter((kind) => !own.has(kind.name)), ...kinds]
+    const builtIn = builtInKinds.map((kind) => (grants && kind.name === 'access-grant' ? accessGrant(grants) : kind))
+    const all = [...builtIn.filter((kind) => !own.has(kind.name)), ...kinds]
     const domain = createDomain({
       url,
       kinds: all,
@@ -190,6 +214,17 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     return inspect(this.#domain, this.queues)
   }
 
+  /** Looks at everything that Lapse stands on, and says of each how it is and what to do. Changes and throws nothing. */
+  diagnose(): Promise<Finding[]> {
+    const hasSecret = (this.#options.secrets ?? []).length > 0
+    return diagnose({ domain: this.#domain, queues: this.queues, timers: this.#timers, hasSecret })
+  }
+
+  /** All that is known of one resource, purged or not. @throws LapseError `not_found` */
+  story(id: string): Promise<Story> {
+    return tellStory(this.#domain, this.#timers, id)
+  }
+
   /** This process's clock minus the database's, in milliseconds. */
   clockSkew(): Promise<number> {
     return this.#domain.clockSkew()
@@ -198,6 +233,16 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   /** What should have happened and has not, by kind: how many rows, and how late the first is. */
   overdue(): Promise<{ kind: string; count: number; oldestMs: number }[]> {
     return this.#domain.overdue()
+  }
+
+  /** How many end in each of the coming hours or days, by kind, and how many are over and not swept yet. */
+  forecast(span: ForecastSpan): Promise<Forecast> {
+    return this.#domain.forecast(span)
+  }
+
+  /** Removes what is past its retention, of every kind, bounded; safe to run from several processes. Says what it removed. */
+  cleanup(options?: CleanupOptions): Promise<Cleaned> {
+    return this.#domain.cleanUp(options)
   }
 
   /** Side effects that wait, or have given up. */

@@ -1,4 +1,7 @@
 import type {
+  BulkFilter,
+  BulkOptions,
+  BulkResult,
   By,
   Change,
   CheckResult,
@@ -69,7 +72,12 @@ export class Verbs<K extends Kind = Kind> {
   readonly verifications: OwnVerbs['verifications']
   readonly sessions: OwnVerbs['sessions']
   readonly signIn: OwnVerbs['signIn']
+  readonly promoCodes: OwnVerbs['promoCodes']
+  readonly shareLinks: OwnVerbs['shareLinks']
+  readonly apiTokens: OwnVerbs['apiTokens']
+  readonly accessGrants: OwnVerbs['accessGrants']
   readonly #resources: Resources
+  readonly #bulk: OwnVerbs['bulk']
   readonly #settle: Settle
 
   constructor(resources: Resources, own: OwnVerbs, settle: Settle) {
@@ -80,7 +88,12 @@ export class Verbs<K extends Kind = Kind> {
     this.verifications = own.verifications
     this.sessions = own.sessions
     this.signIn = own.signIn
+    this.promoCodes = own.promoCodes
+    this.shareLinks = own.shareLinks
+    this.apiTokens = own.apiTokens
+    this.accessGrants = own.accessGrants
     this.#resources = resources
+    this.#bulk = own.bulk
     this.#settle = settle
   }
 
@@ -162,13 +175,33 @@ export class Verbs<K extends Kind = Kind> {
     return this.#settled(await this.#resources.expire(kind, which, by))
   }
 
+  /**
+   * Gives all that the filter finds another end, each judged by itself as by `renew`, in batches that commit on their own.
+   * `dryRun` says what would be done; `timeMs` bounds it, and then `after` says where to go on.
+   *
+   * @throws LapseError `invalid`, `unknown_kind`, `kind_has_verbs`
+   */
+  async renewAll<N extends NameOf<K>>(
+    filter: BulkFilter & { readonly kind: N },
+    lifetime: Lifetime,
+    options?: BulkOptions,
+  ): Promise<BulkResult> {
+    this.#refuseToGoAround(filter.kind, 'filter.kind')
+    return this.#bulk.renew(filter, endOf(lifetime), options)
+  }
+
+  /** Ends all that the filter finds, of any kind, in the same way. @throws LapseError `invalid`, `unknown_kind` */
+  revokeAll(filter: BulkFilter, options?: BulkOptions): Promise<BulkResult> {
+    return this.#bulk.revoke(filter, options)
+  }
+
   /** What carries a token is issued and used by verbs that know its rules. @throws LapseError `kind_has_verbs` */
   #refuseToGoAround(kind: string, field?: string): void {
     const verbs = this.#resources.verbsOf(kind)
     if (verbs)
       throw new LapseError('kind_has_verbs', {
         ...(field && { field }),
-        detail: `Use lapse.${verbs}, or /v1/${verbs}.`,
+        detail: `Use lapse.${verbs.replace(/-(.)/g, (_, letter) => letter.toUpperCase())}, or /v1/${verbs}.`,
       })
   }
 

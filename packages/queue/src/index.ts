@@ -11,7 +11,7 @@ export {
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'
-export { type TimerOptions, Timers } from './timers.ts'
+export { type StandingTimer, type TimerOptions, Timers } from './timers.ts'
 export {
   moveWatermark,
   readWatermark,

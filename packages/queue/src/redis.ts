@@ -1,6 +1,9 @@
 import type { Redis } from 'ioredis'
 
 export interface RedisReport {
+  readonly version: string
+  /** How it keeps its data over a restart. */
+  readonly persistence: 'an append-only file' | 'snapshots' | 'nothing'
   /** Reasons not to start, each saying what to do. */
   readonly problems: string[]
   readonly warnings: string[]
@@ -36,7 +39,8 @@ export const inspectRedis = async (redis: Redis): Promise<RedisReport> => {
     warnings.push(
       `Redis needs about a third more memory for each timer at hash-max-listpack-value ${listpack}. Set it to 512.`,
     )
-  return { problems, warnings }
+  const persistence = appends ? 'an append-only file' : (await setting('save')) === '' ? 'nothing' : 'snapshots'
+  return { version, persistence, problems, warnings }
 }
 
 const olderThan = (version: string, major: number, minor: number): boolean => {

@@ -14,6 +14,12 @@ export interface TimerOptions {
   horizonMs?: number | undefined
 }
 
+/** A timer as it is in Redis: `delayed` until then, unless it is being worked on. */
+export interface StandingTimer {
+  readonly state: string
+  readonly firesAt: Date
+}
+
 /** The delayed jobs. Both verbs fail fast when Redis is away, and may be repeated at any time. */
 export class Timers {
   readonly #queues: Queues
@@ -45,6 +51,28 @@ export class Timers {
 
   async disarm(timers: readonly Timer[]): Promise<void> {
     await Promise.all(timers.map((timer) => this.#queues.timers.remove(timerId(timer))))
+  }
+
+  /** Those that do not stand in Redis, in whatever state. */
+  async missing(timers: readonly Timer[]): Promise<Timer[]> {
+    const { redis, timers: queue } = this.#queues
+    const asked = redis.pipeline()
+    for (const timer of timers) asked.exists(queue.toKey(timerId(timer)))
+    const answers = (await asked.exec()) ?? []
+    const failed = answers.find(([error]) => error)?.[0]
+    if (failed) throw failed
+    return timers.filter((_, i) => answers[i]?.[1] !== 1)
+  }
+
+  /** The same timers, with how each of them stands in Redis. */
+  standing<T extends Timer>(timers: readonly T[]): Promise<(T & { standing: StandingTimer | undefined })[]> {
+    return Promise.all(
+      timers.map(async (timer) => {
+        const job = await this.#queues.timers.getJob(timerId(timer))
+        const standing = job && { state: await job.getState(), firesAt: new Date(job.timestamp + job.delay) }
+        return { ...timer, standing }
+      }),
+    )
   }
 
   async #send(timers: readonly Timer[]): Promise<void> {

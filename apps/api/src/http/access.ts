@@ -1,4 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import { type Lapse, LapseError, notCovered } from 'lapse'
+import type { App } from '../routes/route.ts'
+import { noToken } from './auth.ts'
+import { HttpError } from './problem.ts'
+import { signedOut } from './who.ts'
 
 /** What a token may be allowed to read or to write. */
 export const areas = [
@@ -11,14 +17,16 @@ export type Area = (typeof areas)[number]
 export type Scope = `${Area}:${'read' | 'write'}`
 
 /**
- * How a route stays inside one organization: the id in its path is a resource's, or an organization's, of which another's
- * is not there; or the handler confines itself by `boundTo`. Without any it is not for tokens that are bound to one.
+ * How a route stays inside one organization: the id in its path is that of something in it, or its own, and another's is
+ * not there; or the handler confines itself by `boundTo`. Without any it is not for tokens that are bound to one.
  */
-export type Confined = 'resource' | 'organization' | 'own'
+export type Confined = 'resource' | 'organization' | 'membership' | 'delivery' | 'own'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     permit?: { readonly scope: Scope; readonly confined?: Confined }
+    /** Who may call it besides; `somebody`: whoever says who they are. */
+    openTo?: 'users' | 'somebody' | 'anybody'
   }
 }
 
@@ -27,5 +35,85 @@ export const permit = (area: Area, act: 'read' | 'write', confined?: Confined) =
   config: { permit: { scope: `${area}:${act}` as const, ...(confined && { confined }) } },
 })
 
+/** For the signed-in, or for anybody; and for the tokens that are permitted, if any are. */
+export const openTo = (openTo: 'users' | 'anybody', permitted: Partial<ReturnType<typeof permit>> = {}) => ({
+  config: { ...permitted.config, openTo },
+})
+
+/**
+ * Lets through who may call the route. One that says nothing is for the root token alone.
+ *
+ * What is another organization's is not there for a token that is bound to one: its id is taken for one that nobody has, so
+ * that the answer is the same.
+ */
+export const guard = (scope: App, lapse: Lapse): void => {
+  const organizationOf: Record<Exclude<Confined, 'own'>, (id: string) => Promise<string | null>> = {
+    resource: async (id) => (await lapse.get(id)).organizationId,
+    organization: async (id) => (await lapse.organizations.get(id)).id,
+    membership: async (id) => (await lapse.memberships.get(id)).organizationId,
+    delivery: async (id) => (await lapse.get((await lapse.deliveries.get(id)).resourceId)).organizationId,
+  }
+
+  scope.addHook('onRoute', ({ url, config }) => {
+    const { confined = 'own' } = config?.permit ?? {}
+    if (confined !== 'own' && !/\/:id(\/|$)/.test(url))
+      throw new TypeError(`${url} is confined by the id in its path, and has none: confine it by its handler`)
+  })
+
+  scope.addHook('onRequest', async (request) => {
+    const { who, routeOptions } = request
+    const { permit: permitted, openTo: open } = routeOptions.config
+    if (who.is === 'nobody' || who.is === 'user') return refuseUnlessOpen(who.is, open)
+    if (!permitted) return refuseUnlessPublic(who.is, open)
+    if (who.is === 'root') return
+    if (notCovered(who.apiToken.payload.scopes, [permitted.scope]).length > 0)
+      throw forbidden(`This token lacks the scope ${permitted.scope}. Send one that has it.`)
+    const bound = boundTo(request)
+    if (bound === undefined || permitted.confined === 'own') return
+    if (!permitted.confined) throw forbidden('This takes a token that is not bound to an organization.')
+    const params = request.params as { id: string }
+    const owner = await organizationOf[permitted.confined](params.id).catch(nobodys)
+    if (owner !== bound) params.id = randomUUID()
+  })
+}
+
+const refuseUnlessOpen = (is: 'nobody' | 'user', open: 'users' | 'somebody' | 'anybody' | undefined): void => {
+  if (open === 'anybody' || (open && is === 'user')) return
+  if (is === 'user') throw forbidden('This takes an API token.')
+  throw open === 'users' ? signedOut() : noToken()
+}
+
+const refuseUnlessPublic = (is: 'root' | 'token', open: 'users' | 'somebody' | 'anybody' | undefined): void => {
+  if (open === 'anybody' || open === 'somebody') return
+  if (open === 'users') throw forbidden('This takes the token of a session.')
+  if (is === 'token') throw forbidden('This takes the root token.')
+}
+
+const forbidden = (detail: string): HttpError => new HttpError('forbidden', { detail })
+
+const nobodys = (error: unknown): undefined => {
+  if (!(error instanceof LapseError && error.code === 'not_found')) throw error
+}
+
 /** The organization whose token asks: nothing outside of it is there for this request. */
-export const boundTo = (_: FastifyRequest): string | undefined => undefined
+export const boundTo = ({ who }: FastifyRequest): string | undefined =>
+  who.is === 'token' ? (who.apiToken.organizationId ?? undefined) : undefined
+
+/** The organization's id that a list is asked for. A token that is bound to one sees that, and nothing in any other. */
+export const ownOrganizationId = (request: FastifyRequest, asked?: string): string | undefined => {
+  const own = boundTo(request)
+  if (own === undefined || asked === undefined) return own ?? asked
+  return asked.toLowerCase() === own ? own : randomUUID()
+}
+
+/** The same for an organization by its id or reference, such as something is issued in: another's is an unknown one. */
+export const ownOrganization = async <Named extends string | undefined>(
+  lapse: Lapse,
+  request: FastifyRequest,
+  named: Named,
+): Promise<Named | string> => {
+  const own = boundTo(request)
+  if (own === undefined || named === undefined) return own ?? named
+  const { id, reference } = await lapse.organizations.get(own)
+  return named.toLowerCase() === id || named === reference ? id : randomUUID()
+}

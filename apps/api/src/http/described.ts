@@ -46,8 +46,10 @@ const isDenied = ({ schema }: Media): boolean => schema.$ref === '#/components/s
 
 const examples = [
   new HttpError('malformed', { detail: 'The body is not JSON: Unexpected end of JSON input.' }),
-  new HttpError('unauthorized', { detail: 'This token is not known here.' }),
-  new HttpError('forbidden', { detail: 'This takes the root token.' }),
+  new HttpError('unauthorized', {
+    detail: 'This token is not known here, or not good any more. Create or rotate one, and send that.',
+  }),
+  new HttpError('forbidden', { detail: 'This token lacks the scope trials:write. Send one that has it.' }),
   new LapseError('not_found'),
   new LapseError('already_ended', { detail: 'It is expired. Issue a new one.' }),
   new HttpError('too_large', { detail: 'Send at most 1 MiB.' }),

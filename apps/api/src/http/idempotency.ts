@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Kind, Lapse, TimerState, Verbs } from 'lapse'
 import { z } from 'zod'
+import { ownerOf } from './who.ts'
 
 /** The header of every POST that changes a resource. */
 export const idempotent = z.looseObject({
@@ -17,24 +18,20 @@ export const idempotent = z.looseObject({
 /**
  * Acts once for each key, when one is given. A refusal is not kept: what was refused may be asked again.
  *
- * `owner` tells one caller's keys from another's; `own` does for others than the host application. What `act` answers is
- * kept, so no secret may be in it.
+ * Each caller has keys of their own: `root` are those of the root token, and `owner` says it of nobody. What `act` answers
+ * is kept, so no secret may be in it.
  */
 export const createOnce =
-  (lapse: Lapse, owner: string) =>
+  (lapse: Lapse, root: string) =>
   async <T extends object>(
     request: FastifyRequest,
     reply: FastifyReply,
     act: (verbs: Verbs<Kind>) => Promise<T>,
-    own: string = owner,
+    owner: string = ownerOf(request) ?? root,
   ): Promise<T> => {
     const { 'idempotency-key': key } = request.headers
     if (typeof key !== 'string') return act(lapse)
-    const { answer, replayed } = await lapse.once(
-      { owner: own, key, fingerprint: fingerprintOf(request) },
-      act,
-      withTimer,
-    )
+    const { answer, replayed } = await lapse.once({ owner, key, fingerprint: fingerprintOf(request) }, act, withTimer)
     if (replayed) reply.header('idempotent-replayed', 'true')
     return answer
   }
@@ -43,8 +40,12 @@ export type Once = ReturnType<typeof createOnce>
 
 const fingerprintOf = ({ method, routeOptions, params, body }: FastifyRequest): string =>
   createHash('sha256')
-    .update(canonical([method, routeOptions.url, params, body ?? null]))
+    .update(canonical([method, routeOptions.url, params, withoutPassword(body)]))
     .digest('hex')
+
+/** From a plain hash of all the rest with it, a password could be guessed. */
+const withoutPassword = (body: unknown): unknown =>
+  typeof body === 'object' && body !== null && 'password' in body ? { ...body, password: null } : (body ?? null)
 
 /** The same text for the same data, whatever the order of the keys. */
 const canonical = (data: unknown): string =>

@@ -6,7 +6,7 @@ export const validatorCompiler =
   ({ schema }: { schema: z.ZodType }) =>
   (data: unknown) => {
     // A request without a body has `null` for one.
-    const parsed = schema.safeParse(data ?? undefined)
+    const parsed = schema.safeParse(data ?? undefined, { reportInput: true })
     if (parsed.success) return { value: parsed.data }
     const [issue] = parsed.error.issues
     const unknown = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : []
@@ -16,7 +16,7 @@ export const validatorCompiler =
 
 const sentenceOf = (issue: z.core.$ZodIssue | undefined, schema: z.ZodType): string => {
   if (issue?.code === 'invalid_type' && issue.path.length === 0) return 'Send a JSON object.'
-  if (issue?.code === 'invalid_type' && issue.message.endsWith('received undefined')) return 'It is missing.'
+  if (issue && issue.input === undefined) return 'It is missing.'
   if (issue?.code !== 'unrecognized_keys') return `${issue?.message ?? 'It is not valid'}.`.replace(/\.\.$/, '.')
   const known = issue.path.length === 0 && schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
   return `There is no such field.${known.length > 0 ? ` Known here: ${known.join(', ')}.` : ''}`
@@ -40,7 +40,7 @@ export const required = <T>(field: string, value: T | undefined): T => {
 }
 
 /** What only the host application may give. */
-export const forRoot = (field: string) => new LapseError('invalid', { field, detail: 'Only with the root token.' })
+export const forHost = (field: string) => new LapseError('invalid', { field, detail: 'Only for the host application.' })
 
 export const reason = text(500).optional().describe('Stands in the audit.')
 

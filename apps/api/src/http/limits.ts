@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { isIP, isIPv4 } from 'node:net'
-import type { Queues } from 'lapse'
+import type { ApiToken, Queues } from 'lapse'
 import { RateLimiterRes } from 'rate-limiter-flexible'
+import { createDelays, Delayed } from './delays.ts'
 import { createLimiter, type GiveBack, patience, type Rate } from './limiter.ts'
 import { HttpError } from './problem.ts'
 
@@ -19,7 +20,7 @@ const rates = {
   token: { points: 30, seconds: quarter },
 } satisfies Record<string, Rate>
 
-export type LimitName = keyof typeof rates
+export type LimitName = keyof typeof rates | 'api-token' | 'password'
 
 export interface Attempt {
   /**
@@ -62,10 +63,19 @@ export interface Limits {
    * nothing.
    */
   mailTo(target: string, about: string): Promise<Attempt | undefined>
+  /**
+   * Takes one try at a link's password; whoever fails waits ever longer for the next, and nobody else does. `client` is an
+   * address, or what the host application calls them.
+   *
+   * @throws HttpError `too_many` when it is too soon
+   */
+  password(linkId: string, client: string): Promise<Attempt>
   /** At the board. */
   readonly login: Failures
   /** Bearer tokens. */
   readonly token: Failures
+  /** Counts one use of an API token that may be used only so often. @throws HttpError `too_many` when it was too many */
+  use(token: ApiToken): Promise<void>
 }
 
 export interface LimitsOptions {
@@ -74,7 +84,7 @@ export interface LimitsOptions {
   /** Told of each refusal: for metrics. */
   onRefused: (limit: LimitName) => void
   /** Other rates than the usual ones. */
-  rates?: Partial<Record<LimitName, Rate>>
+  rates?: Partial<Record<keyof typeof rates, Rate>>
 }
 
 /** All limits of the API. They hold for all processes together; while Redis is away, for each of them. */
@@ -82,10 +92,12 @@ export const createLimits = (
   { redis, prefix }: Pick<Queues, 'redis' | 'prefix'>,
   { key, onRefused, rates: others }: LimitsOptions,
 ): Limits => {
-  const limit = (name: LimitName) => {
-    const limiter = createLimiter(redis, `${prefix}:limits:${name}`, others?.[name] ?? rates[name])
-    const hashed = (subject: string) =>
-      createHmac('sha256', key).update(`limits\0${name}\0${subject}`).digest('base64url')
+  const limit = (name: keyof typeof rates) => limitOf(name, others?.[name] ?? rates[name])
+  const hashedFor = (name: LimitName) => (subject: string) =>
+    createHmac('sha256', key).update(`limits\0${name}\0${subject}`).digest('base64url')
+  const limitOf = (name: LimitName, rate: Rate) => {
+    const limiter = createLimiter(redis, `${prefix}:limits:${name}`, rate)
+    const hashed = hashedFor(name)
     const refuse = (full: unknown): never => {
       if (!(full instanceof RateLimiterRes)) throw full
       onRefused(name)
@@ -98,7 +110,7 @@ export const createLimits = (
     }
   }
 
-  const failures = (name: LimitName): Failures => {
+  const failures = (name: keyof typeof rates): Failures => {
     const { take, look } = limit(name)
     return {
       failed: async (ip) => void (await take(clientOf(ip))),
@@ -111,6 +123,17 @@ export const createLimits = (
   const looks = limit('look-address')
   const mails = { address: limit('mail-address'), organization: limit('mail-organization') }
   const mailsTo = limit('mail-target')
+  const passwords = createDelays(redis, `${prefix}:limits:password`)
+
+  const uses = new Map<string, ReturnType<typeof limitOf>>()
+  const usesOf = (rate: Rate) => {
+    const name = `${rate.points}/${rate.seconds}`
+    const known = uses.get(name) ?? limitOf('api-token', rate)
+    // Each rate that some token has is counted by a limiter of its own; Redis has the counts, so those can be made anew.
+    if (uses.size >= mostRates && !uses.has(name)) uses.clear()
+    uses.set(name, known)
+    return known
+  }
   return {
     redemption: {
       attempt: async (ip, selector) => {
@@ -142,13 +165,29 @@ export const createLimits = (
           throw error
         },
       ),
+    password: async (linkId, client) => {
+      const who = isIP(client) ? clientOf(client) : client
+      try {
+        return { giveBack: await passwords(hashedFor('password')(`${linkId}\0${who}`)) }
+      } catch (error) {
+        if (!(error instanceof Delayed)) throw error
+        onRefused('password')
+        throw tooMany(error.ms, 'password')
+      }
+    },
     login: failures('login'),
     token: failures('token'),
+    use: async ({ id, payload: { rateLimit } }) => {
+      if (rateLimit) await usesOf({ points: rateLimit.requests, seconds: rateLimit.seconds }).take(id)
+    },
   }
 }
 
-const tooMany = (ms: number): HttpError =>
+const mostRates = 1_000
+
+const tooMany = (ms: number, field?: string): HttpError =>
   new HttpError('too_many', {
+    ...(field && { field }),
     detail: 'Wait for as many seconds as Retry-After says.',
     headers: { 'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))) },
   })

@@ -9,7 +9,9 @@ const all = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as cons
  */
 export const refuseOtherMethods = (scope: FastifyInstance): (() => void) => {
   const taken = new Map<string, Set<string>>()
-  scope.addHook('onRoute', ({ url, method }) => {
+  const open = new Set<string>()
+  scope.addHook('onRoute', ({ url, method, config }) => {
+    if (config?.openTo === 'anybody') open.add(url)
     const methods = taken.get(url) ?? new Set()
     for (const one of [method].flat()) methods.add(one)
     taken.set(url, methods)
@@ -24,6 +26,7 @@ export const refuseOtherMethods = (scope: FastifyInstance): (() => void) => {
         url,
         method: all.filter((method) => !methods.has(method)),
         schema: { hide: true },
+        config: { openTo: open.has(url) ? 'anybody' : 'somebody' },
         // Before a body is looked at.
         onRequest: refuse,
         handler: refuse,

@@ -71,7 +71,7 @@ export const problemOf = ({ code, status, message, detail, field }: HttpError | 
 })
 
 /** For the documentation of a route: the problems that any of /v1 may answer, and these. */
-export const problems = (...statuses: number[]): object => onlyProblems(401, ...statuses, 500, 503)
+export const problems = (...statuses: number[]): object => onlyProblems(401, 403, ...statuses, 429, 500, 503)
 
 export const onlyProblems = (...statuses: number[]): object =>
   Object.fromEntries(

@@ -28,6 +28,7 @@ const limit = z
   .meta({ type: 'integer', minimum: 1, maximum: 200, description: '50 unless said otherwise.' })
 
 export const page = { limit, cursor: cursor(uuid) }
+export const pageOfTexts = { limit, cursor: cursor(/^[^\0]{1,500}$/s) }
 export const pageOfNumbers = { limit, cursor: cursor(/^\d{1,18}$/) }
 
 /** One more than is shown, to know whether there are more. */

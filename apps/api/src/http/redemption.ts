@@ -4,12 +4,13 @@ import type { FastifyRequest } from 'fastify'
 import { type ErrorCode, LapseError } from 'lapse'
 import type { Metrics } from '../metrics.ts'
 import type { Limits } from './limits.ts'
+import { isHost } from './who.ts'
 
 /** Denials take at least so long, which is longer than any of them does: a row that is found costs a little more than none. */
 export const denialFloorMs = 25
 
 export interface Redemption {
-  readonly kind: 'invite' | 'verification'
+  readonly kind: 'invite' | 'verification' | 'share-link'
   /** The part of a token that says which one is meant; for limits, and never the part that proves. */
   readonly selector?: string | undefined
 }
@@ -32,9 +33,9 @@ export type Undenied<T extends Redeemed> = T extends { readonly status: 'denied'
  */
 export const createRedeem =
   ({ redemption: limit }: Limits, metrics: Metrics) =>
-  async <T extends Redeemed>({ who, ip }: FastifyRequest, { kind, selector }: Redemption, act: () => Promise<T>) => {
+  async <T extends Redeemed>(request: FastifyRequest, { kind, selector }: Redemption, act: () => Promise<T>) => {
     const floor = sleep(denialFloorMs)
-    const attempt = who.is === 'root' ? undefined : await limit.attempt(ip, selector)
+    const attempt = isHost(request) ? undefined : await limit.attempt(request.ip, selector)
     const redeemed = await act().catch((error) => {
       attempt?.giveBack()
       const outcome = error instanceof LapseError && undone[error.code]
@@ -56,4 +57,4 @@ export type Redeem = ReturnType<typeof createRedeem>
 const undone: Partial<Record<ErrorCode, string>> = { seats_taken: 'full', unverified_address: 'unverified' }
 
 /** For what is no token of ours one that nobody else has: it harms no owner, and is asked for as long. */
-export const selectorOf = (token: string): string => /^lps_[a-z]+_([0-9A-Za-z]{16})/.exec(token)?.[1] ?? randomUUID()
+export const selectorOf = (token: string): string => /^lps_[a-z-]+_([0-9A-Za-z]{16})/.exec(token)?.[1] ?? randomUUID()

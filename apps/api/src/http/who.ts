@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { type By, type Lapse, LapseError, type Session, type User } from 'lapse'
+import { type ApiToken, type By, type Lapse, LapseError, type Session, type User } from 'lapse'
 import type { App } from '../routes/route.ts'
 import { bearerOf, isSame, noToken, unknownToken } from './auth.ts'
 import { sessionCookie } from './cookie.ts'
 import type { Limits } from './limits.ts'
 import { HttpError } from './problem.ts'
 
-/** Who asks: the host application, somebody who is signed in, or nobody that is known. */
+/** Who asks: the host application, by its root token or another, somebody who is signed in, or nobody that is known. */
 export type Who =
   | { readonly is: 'root' }
+  | { readonly is: 'token'; readonly apiToken: ApiToken }
   | { readonly is: 'user'; readonly user: User; readonly session: Session }
   | { readonly is: 'nobody' }
 
@@ -22,8 +23,11 @@ declare module 'fastify' {
 const nobody: Who = { is: 'nobody' }
 
 /**
- * Finds out who asks, for the routes of this scope: by the root token, or by a session's, which comes as a bearer token or
- * in the cookie. A session that has ended is nobody's, for one can sign in again.
+ * Finds out who asks, for the routes of this scope: by the root token, an API token, or a session's, which comes as a bearer
+ * token or in the cookie. A session that has ended is nobody's, for one can sign in again.
+ *
+ * A right token passes whatever was tried from its address: it cannot be guessed, and a neighbour with an outdated one must
+ * not lock others out.
  */
 export const knowWho = (scope: App, { lapse, limits, hash }: { lapse: Lapse; limits: Limits; hash: string }): void => {
   const root = Buffer.from(hash, 'hex')
@@ -34,6 +38,17 @@ export const knowWho = (scope: App, { lapse, limits, hash }: { lapse: Lapse; lim
     // One that has ended is no guess: open tabs go on sending it.
     if (!found.known) await limits.token.failed(ip)
     return nobody
+  }
+
+  /** One answer, whatever is wrong with it. */
+  const byApiToken = async (token: string, ip: string): Promise<Who> => {
+    const found = isApiToken.test(token) ? await lapse.apiTokens.verify(token) : undefined
+    if (found?.status !== 'valid') {
+      await limits.token.failed(ip)
+      throw unknownToken()
+    }
+    await limits.use(found.apiToken)
+    return { is: 'token', apiToken: found.apiToken }
   }
 
   const who = async (request: FastifyRequest): Promise<Who> => {
@@ -48,9 +63,7 @@ export const knowWho = (scope: App, { lapse, limits, hash }: { lapse: Lapse; lim
     const token = bearerOf(headers)
     if (token === undefined) throw noToken()
     if (isSame(token, root)) return { is: 'root' }
-    if (token.startsWith('lps_session_')) return bySession(token, ip)
-    await limits.token.failed(ip)
-    throw unknownToken()
+    return token.startsWith('lps_session_') ? bySession(token, ip) : byApiToken(token, ip)
   }
 
   scope.decorateRequest('who')
@@ -58,6 +71,9 @@ export const knowWho = (scope: App, { lapse, limits, hash }: { lapse: Lapse; lim
     request.who = await who(request)
   })
 }
+
+/** Ours, or a JWT. */
+const isApiToken = /^lps_api-token_|^[\w-]+\.[\w-]+\.[\w-]+$/
 
 export const isSafe = ({ method }: FastifyRequest): boolean => method === 'GET' || method === 'HEAD'
 
@@ -68,47 +84,28 @@ export const isOwnPage = ({ headers, host }: FastifyRequest): boolean => {
   return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
 }
 
-/** For the host application alone. */
-export const rootOnly = async ({ who }: FastifyRequest): Promise<void> => {
-  if (who.is === 'user') throw new HttpError('forbidden', { detail: 'This takes the root token.' })
-  if (who.is === 'nobody') throw noToken()
-}
-
-/** For the signed-in, and for the host application in their place. */
-export const knownOnly = async ({ who }: FastifyRequest): Promise<void> => {
-  if (who.is === 'nobody') throw signedOut()
-}
-
-/** For the signed-in alone. */
-export const signedInOnly = async (request: FastifyRequest): Promise<void> => void signedIn(request)
+/** The host application asks: it vouches for its users. */
+export const isHost = ({ who }: FastifyRequest): boolean => who.is === 'root' || who.is === 'token'
 
 /** Who is signed in. @throws LapseError `signed_out` */
 export const signedIn = ({ who }: FastifyRequest) => {
   if (who.is === 'user') return who
-  throw who.is === 'root' ? new HttpError('forbidden', { detail: 'This takes the token of a session.' }) : signedOut()
+  throw signedOut()
 }
 
-const signedOut = () =>
+export const signedOut = () =>
   new LapseError('signed_out', { detail: 'Send the token of a session: "Authorization: Bearer lps_session_…".' })
 
 /** As the audit names whoever asks. Of nobody the verbs may know more. */
 export const byOf = ({ who }: FastifyRequest, reason?: string): By => ({
   ...(who.is === 'root' && { actor: 'root' }),
+  ...(who.is === 'token' && { actor: `token:${who.apiToken.id}` }),
   ...(who.is === 'user' && { actor: `user:${who.user.id}` }),
   ...(reason !== undefined && { reason }),
 })
 
 /** Whose keys for repeating a request these are; nobody is told apart by the secret that they bring. */
-export const ownerOf = ({ who }: FastifyRequest, secret = ''): string | undefined => {
-  if (who.is === 'root') return undefined
-  return who.is === 'user' ? `user:${who.user.id}` : `token:${createHash('sha256').update(secret).digest('hex')}`
+export const ownerOf = (request: FastifyRequest, secret = ''): string | undefined => {
+  if (request.who.is === 'root') return undefined
+  return byOf(request).actor ?? `secret:${createHash('sha256').update(secret).digest('hex')}`
 }
-
-const [session, cookie] = [{ session: [] }, { cookie: [] }]
-
-/** What the description says of a route's access. */
-export const access = {
-  user: { security: [session, cookie] },
-  known: { security: [{ token: [] }, session, cookie] },
-  public: { security: [] },
-} as const

@@ -2,12 +2,20 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { headersOf, sendNotFound } from '../http/errors.ts'
 import { refusalOf } from '../http/problem.ts'
 import { contentSecurityPolicy } from './layout.ts'
-import { failedPage, notFoundPage, refusedPage, tooManyPage, unavailablePage, unreadablePage } from './notice.ts'
+import {
+  type Failure,
+  failedPage,
+  notFoundPage,
+  refusedPage,
+  tooManyPage,
+  unavailablePage,
+  unreadablePage,
+} from './notice.ts'
 
 export const sendPage = (reply: FastifyReply, status: number, page: string) =>
   reply.code(status).type('text/html; charset=utf-8').send(page)
 
-const pages: Partial<Record<number, () => string>> = {
+const pages: Partial<Record<number, (failure: Failure) => string>> = {
   403: refusedPage,
   404: notFoundPage,
   429: tooManyPage,
@@ -25,7 +33,9 @@ export const createSendErrorPage =
     const refusal = refusalOf(error)
     if (refusal.code === 'token_not_valid') return sendPage(reply, refusal.status, denied())
     if (refusal.status >= 500) request.log.error({ err: error }, refusal.message)
-    return sendPage(reply.headers(headersOf(refusal)), refusal.status, (pages[refusal.status] ?? unreadablePage)())
+    const headers = headersOf(refusal)
+    const failure = { retryAfter: Number(headers['retry-after'] ?? 60), wasOpened: request.method === 'GET' }
+    return sendPage(reply.headers(headers), refusal.status, (pages[refusal.status] ?? unreadablePage)(failure))
   }
 
 /** Nothing is at this address: a page for whoever sits before a browser, a problem for everybody else. */

@@ -105,11 +105,11 @@ export interface WrongAccount {
   reason: 'other-address' | 'unverified' | 'unverified-elsewhere'
 }
 
-const wayOut = {
+export const wayOut = {
   'other-address': 'Sign out, then sign in with the address it was sent to.',
   unverified:
     'Sign out, then sign in again: we send you a link, and by opening it you confirm that the address is yours.',
-  'unverified-elsewhere': 'Confirm it where you have your account, then open the invitation again.',
+  'unverified-elsewhere': 'Confirm it where you have your account, then come back here.',
 }
 
 /** Tells nothing about the invitation but that. */
@@ -169,6 +169,6 @@ export const requestedPage = (): string =>
   page({
     title,
     heading: 'Thank you',
-    body: html`<p>If this was an invitation, the person who sent it has been told.</p>
+    body: html`<p>If this invitation can be renewed, whoever is responsible for it has been told. Otherwise ask them yourself.</p>
 <p>A new one would come by mail. You can close this page.</p>`,
   })

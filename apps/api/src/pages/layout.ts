@@ -24,7 +24,7 @@ a{color:var(--act)}
 .after{margin-top:1.5rem}
 main>:last-child{margin-bottom:0}
 .soon{color:var(--soon);font-weight:600;display:block}
-blockquote{padding-left:1rem;border-left:3px solid var(--line);white-space:pre-line}
+blockquote{padding-inline-start:1rem;border-inline-start:3px solid var(--line);white-space:pre-line}
 dl{margin:1.25rem 0;border-top:1px solid var(--line)}
 dl div{display:grid;grid-template-columns:3.5rem 1fr;gap:.75rem;padding:.55rem 0;border-bottom:1px solid var(--line)}
 dd{margin:0;min-width:0}
@@ -36,7 +36,7 @@ input{width:100%;min-height:3rem;padding:.5rem .75rem;font:inherit;color:inherit
 .wrong{margin:0 0 .5rem;color:var(--wrong);font-weight:600}
 .acts{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.5rem}
 .acts form{margin:0}
-button,.button{display:inline-flex;align-items:center;justify-content:center;min-height:3rem;padding:.5rem 1.5rem;font:600 1rem/1.3 system-ui,sans-serif;text-decoration:none;color:var(--on-act);background:var(--act);border:1px solid transparent;border-radius:.5rem;cursor:pointer}
+button,.button{display:inline-flex;align-items:center;justify-content:center;min-height:3rem;padding:.5rem 1.5rem;font:600 1rem/1.3 system-ui,sans-serif;text-align:center;text-decoration:none;color:var(--on-act);background:var(--act);border:1px solid transparent;border-radius:.5rem;cursor:pointer}
 button:hover,.button:hover{background:var(--act-over)}
 .quiet{color:var(--text);background:none;border-color:var(--edge);font-weight:500}
 .quiet:hover{color:var(--text);background:var(--line)}
@@ -60,13 +60,10 @@ addEventListener('submit', (event) => {
   if (event.timeStamp - sent < 2000) event.preventDefault()
   else sent = event.timeStamp
 })
-for (const time of document.querySelectorAll('time')) {
-  const format = new Intl.DateTimeFormat(navigator.languages, { weekday: 'long', day: 'numeric', month: 'long',
-    year: 'numeric', hour: 'numeric', minute: '2-digit', timeZoneName: 'short' })
-  time.textContent = format.format(new Date(time.dateTime))
-  time.lang = format.resolvedOptions().locale
-  time.dir = 'auto'
-}
+const english = navigator.languages.find((language) => /^en\\b/i.test(language)) ?? 'en'
+const format = new Intl.DateTimeFormat(english, { weekday: 'long', day: 'numeric', month: 'long',
+  year: 'numeric', hour: 'numeric', minute: '2-digit', timeZoneName: 'short' })
+for (const time of document.querySelectorAll('time')) time.textContent = format.format(new Date(time.dateTime))
 `
 
 const hashOf = (source: string): string => `'sha256-${createHash('sha256').update(source).digest('base64')}'`

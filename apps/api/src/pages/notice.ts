@@ -1,25 +1,35 @@
 import { html } from './html.ts'
 import { page } from './layout.ts'
+import { inWords } from './words.ts'
+
+export interface Failure {
+  /** In seconds. */
+  retryAfter: number
+  /** Whether to open the page once more is to try again. */
+  wasOpened: boolean
+}
 
 /** 429 */
-export const tooManyPage = (): string =>
+export const tooManyPage = ({ retryAfter }: Failure): string =>
   page({
     heading: 'Please wait a little',
-    body: html`<p>There were too many tries in a short time. Nothing is lost: wait a few minutes, then try again.</p>`,
+    body: html`<p>There were too many tries in a short time. Nothing is lost: try again in about ${inWords(Math.ceil(retryAfter / 60) * 60_000)}.</p>`,
   })
 
 /** 503 */
-export const unavailablePage = (): string =>
+export const unavailablePage = ({ wasOpened }: Failure): string =>
   page({
     heading: 'We cannot answer just now',
-    body: html`<p>Something on our side does not work at the moment. Please try again in a minute or two.</p>`,
+    body: html`<p>Something on our side does not work at the moment. Please try again in a minute or two.</p>
+${wasOpened && again}`,
   })
 
 /** 500 */
-export const failedPage = (): string =>
+export const failedPage = ({ wasOpened }: Failure): string =>
   page({
     heading: 'Something went wrong here',
-    body: html`<p>That is our fault, and we have a note of it. Please try again.</p>`,
+    body: html`<p>That is our fault, and we have a note of it. Please try again.</p>
+${wasOpened && again}`,
   })
 
 /** 404 */
@@ -45,5 +55,7 @@ export const unreadablePage = (): string =>
     body: html`<p>What was sent here cannot be read. Go back, open the page once more and try again.</p>
 ${toAccount}`,
   })
+
+const again = html`<a class="button" href="">Try again</a>`
 
 const toAccount = html`<a class="button quiet" href="/account">Go to your account</a>`

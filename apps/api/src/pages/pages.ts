@@ -9,8 +9,10 @@ import { createLook } from './link.ts'
 import { accountRoutes } from './routes/account.ts'
 import type { PagesContext } from './routes/context.ts'
 import { inviteRoutes } from './routes/invites.ts'
-import { signInRoutes } from './routes/sign-in.ts'
-import { invalidLinkPage } from './sign-in.ts'
+import { sharedPageRoutes, shareLinkRoutes } from './routes/share-links.ts'
+import { confirmRoutes, signInRoutes } from './routes/sign-in.ts'
+import { closedSharePage, invalidSharePage } from './share-link.ts'
+import { invalidConfirmationPage, invalidLinkPage } from './sign-in.ts'
 import { knowVisitor, refuseOtherSites } from './visitor.ts'
 
 /** More than any form of ours holds. */
@@ -37,6 +39,9 @@ export const registerPages = async (app: App, people: PeopleContext): Promise<vo
       [inviteRoutes, invalidInvitePage],
       [accountRoutes, goneInvitePage],
       [signInRoutes, invalidLinkPage],
+      [confirmRoutes, invalidConfirmationPage],
+      [shareLinkRoutes, invalidSharePage],
+      [sharedPageRoutes, closedSharePage],
     ] as const)
       await scope.register(async (inner: App) => {
         inner.setErrorHandler(createSendErrorPage({ denied }))

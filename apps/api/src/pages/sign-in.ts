@@ -9,7 +9,7 @@ export interface Asked {
 }
 
 /** The one field there is, with what is wrong about it. */
-export const emailField = ({ error, email }: Asked) => html`<label for="email">Email address</label>
+export const emailField = ({ error, email }: Asked) => html`<label for="email">E-mail address</label>
 ${error && html`<p class="wrong" id="wrong">${tame(error)}</p>`}
 <input id="email" name="email" type="email" inputmode="email" autocomplete="email" autocapitalize="none" spellcheck="false" maxlength="254" required${email && html` value="${tame(email)}"`}${error && html` aria-invalid="true" aria-describedby="wrong" autofocus`}>`
 
@@ -64,13 +64,24 @@ export const confirmedPage = (): string =>
   page({
     heading: 'Your address is confirmed',
     body: html`<p>Thank you. If you came from an invitation, you can open its link again now.</p>
-<a class="button quiet" href="/account">Go to your account</a>`,
+${toAccount}`,
   })
 
-/** The one page, status 404, for every link to sign in or to confirm an address that does not work, whatever the reason. */
+/** The one page, status 404, for every link to sign in that does not work, whatever the reason. */
 export const invalidLinkPage = (): string =>
   page({
     heading: 'This link does not work',
     body: html`<p>It may have run out, have been used already, or have been replaced by a newer one. It may also have been cut short on its way here.</p>
 <a class="button" href="/sign-in">Get a new link</a>`,
   })
+
+/** The one page, status 404, for every link to confirm an address that does not work, whatever the reason. */
+export const invalidConfirmationPage = (): string =>
+  page({
+    heading: 'This link does not work',
+    body: html`<p>It may have run out, have been replaced by a newer one, or have been used already: then your address is confirmed, and there is nothing left to do. It may also have been cut short on its way here.</p>
+<p>You can ask for a new one where you were asked to confirm your address.</p>
+${toAccount}`,
+  })
+
+const toAccount = html`<a class="button quiet" href="/account">Go to your account</a>`

@@ -19,8 +19,11 @@ export const inWords = (ms: number): string => {
 
 const format = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'short', timeZone: 'UTC' })
 
-/** An instant in UTC, which the page's script says in the reader's own zone and language. */
-export const instant = (at: Date): Html => html`<time datetime="${at.toISOString()}">${format.format(at)} UTC</time>`
+/** "Wednesday 3 March 2027 at 14:05 UTC" */
+export const inUtc = (at: Date): string => `${format.format(at)} UTC`
+
+/** An instant in UTC, which the page's script says in the reader's own zone. */
+export const instant = (at: Date): Html => html`<time datetime="${at.toISOString()}">${inUtc(at)}</time>`
 
 /** Until when, and how long that is when it is near. */
 export const until = (end: Date, now: Date): Html => {

@@ -1,8 +1,8 @@
 import type { Abuse as LapseAbuse } from 'lapse'
 import { z } from 'zod'
+import { permit } from '../http/access.ts'
 import { instant } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { rootOnly } from '../http/who.ts'
 import { type App, answer, operation, type PeopleContext } from './route.ts'
 
 const moment = z.string().meta({ format: 'date-time' })
@@ -56,7 +56,7 @@ export const abuseRoutes = (app: App, { lapse }: PeopleContext): void => {
   app.get(
     '/v1/abuse',
     {
-      onRequest: rootOnly,
+      ...permit('abuse', 'read'),
       schema: {
         ...operation(
           'events',

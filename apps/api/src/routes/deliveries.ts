@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { boundTo, permit } from '../http/access.ts'
 import { example, optional } from '../http/described.ts'
 import { text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
@@ -25,6 +26,7 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
   app.get(
     '/v1/deliveries',
     {
+      ...permit('deliveries', 'read', 'own'),
       schema: {
         ...operation('deliveries', 'listDeliveries', 'List side effects', '`status=dead` lists what was given up.'),
         querystring: z.strictObject({ status: z.enum(deliveryStatuses).optional(), ...filters, ...page }),
@@ -34,15 +36,18 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
         },
       },
     },
-    async ({ query }) => {
-      const { resource_id: resourceId, limit, cursor, ...filter } = query
-      return paged(await lapse.deliveries.list({ ...filter, resourceId }, pageOf(query)), query, deliveryOut)
+    async (request) => {
+      const { query } = request
+      const { resource_id: resourceId, limit, cursor, ...rest } = query
+      const filter = { ...rest, resourceId, organizationId: boundTo(request) }
+      return paged(await lapse.deliveries.list(filter, pageOf(query)), query, deliveryOut)
     },
   )
 
   app.get(
     '/v1/deliveries/:id',
     {
+      ...permit('deliveries', 'read', 'delivery'),
       schema: {
         ...operation('deliveries', 'getDelivery', 'Get a side effect', 'With the log of its attempts.'),
         params: byId,
@@ -55,6 +60,7 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
   app.post(
     '/v1/deliveries/:id/retry',
     {
+      ...permit('deliveries', 'write', 'delivery'),
       schema: {
         ...operation(
           'deliveries',
@@ -78,6 +84,7 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
   app.post(
     '/v1/deliveries/retry',
     {
+      ...permit('deliveries', 'write', 'own'),
       schema: {
         ...operation('deliveries', 'retryDeadDeliveries', 'Try all dead ones again', 'All, or those that match.'),
         body: z
@@ -90,9 +97,10 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
         },
       },
     },
-    async ({ body }) => {
-      const { resource_id: resourceId, ...filter } = body ?? {}
-      return { retried: await lapse.deliveries.retryDead({ ...filter, resourceId }) }
+    async (request) => {
+      const { resource_id: resourceId, ...filter } = request.body ?? {}
+      const organizationId = boundTo(request)
+      return { retried: await lapse.deliveries.retryDead({ ...filter, resourceId, organizationId }) }
     },
   )
 }

@@ -1,5 +1,6 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
+import { permit } from '../http/access.ts'
 import { instant, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { id, nextCursor, paged, pageOf, pageOfNumbers } from '../http/query.ts'
@@ -22,6 +23,7 @@ export const eventRoutes = (app: App, { lapse }: Context): void => {
   app.get(
     '/v1/events',
     {
+      ...permit('events', 'read'),
       schema: {
         ...operation('events', 'listEvents', 'List events', 'The newest first.'),
         querystring: z.strictObject({
@@ -42,6 +44,7 @@ export const eventRoutes = (app: App, { lapse }: Context): void => {
   app.get(
     '/v1/resources/:id/events',
     {
+      ...permit('events', 'read', 'resource'),
       schema: {
         ...operation(
           'events',

@@ -9,19 +9,21 @@ import {
   type WhichInvite,
 } from 'lapse'
 import { z } from 'zod'
+import { openTo, ownOrganization, permit } from '../http/access.ts'
 import { denied } from '../http/denied.ts'
 import { example, optional } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
-import { forRoot, lifetime, lifetimeOf, required, text } from '../http/input.ts'
+import { forHost, lifetime, lifetimeOf, required, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { flag, nextCursor, page, paged, pageOf } from '../http/query.ts'
 import { selectorOf } from '../http/redemption.ts'
-import { access, knownOnly, ownerOf, rootOnly, signedIn, signedInOnly } from '../http/who.ts'
+import { byOf, isHost, signedIn } from '../http/who.ts'
 import { changedInviteOut, delivers, Invite, IssuedInvite, inviteOut, Joined, joinedOut } from '../wire/invite.ts'
 import { role } from '../wire/membership.ts'
 import { statuses } from '../wire/resource.ts'
+import { organizationIdOf } from './organizations.ts'
 import { count } from './resources.ts'
-import { type App, actor, answer, byId, operation, type PeopleContext } from './route.ts'
+import { type App, answer, byId, operation, type PeopleContext } from './route.ts'
 import { Nothing, Reason, unlessUnknown } from './verbs.ts'
 
 const email = text(320).meta({ format: 'email' })
@@ -57,9 +59,9 @@ const token = text(500).describe('From the link.')
 const Accept = z
   .strictObject({
     token,
-    email: email.optional().describe('With the root token: whose address you vouch for.'),
-    name: text(200).optional().describe('With the root token.'),
-    reference: text(200).optional().describe('With the root token: your own id for them.'),
+    email: email.optional().describe('From the host application: whose address you vouch for.'),
+    name: text(200).optional().describe('From the host application.'),
+    reference: text(200).optional().describe('From the host application: your own id for them.'),
   })
   .meta(example({ token: 'lps_invite_…' }))
 
@@ -79,12 +81,6 @@ const filters = {
 export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }: PeopleContext): void => {
   const urlOf = (secret: string): string => new URL(`/invites/open?token=${encodeURIComponent(secret)}`, publicUrl).href
 
-  const organizationIdOf = async (idOrReference: string): Promise<string> => {
-    const organization = await lapse.organizations.get(idOrReference).catch(unlessUnknown)
-    if (organization) return organization.id
-    throw new LapseError('unknown_organization', { field: 'organization' })
-  }
-
   const inviteOf = async (id: string): Promise<LapseInvite> => {
     const resource = await lapse.get(id)
     if (resource.kind !== 'invite') throw new LapseError('not_found')
@@ -98,9 +94,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
     act: (verbs: Verbs) => Promise<T>,
   ) => {
     const selector = 'token' in which ? selectorOf(which.token) : undefined
-    const result = await redeem(request, { kind: 'invite', selector }, () =>
-      once(request, reply, act, ownerOf(request)),
-    )
+    const result = await redeem(request, { kind: 'invite', selector }, () => once(request, reply, act))
     return unlessOther(result)
   }
 
@@ -109,7 +103,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites',
     {
-      onRequest: rootOnly,
+      ...permit('invites', 'write', 'own'),
       schema: {
         ...operation(
           'invites',
@@ -126,12 +120,13 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
       },
     },
     async (request, reply) => {
-      const { invited_by: invitedBy, expires_at, expires_in, ...rest } = request.body
+      const { invited_by: invitedBy, expires_at, expires_in, ...body } = request.body
+      const rest = { ...body, organization: await ownOrganization(lapse, request, body.organization) }
       const { expiresAt, expiresIn: expiresInMs } = lifetimeOf({ expires_at, expires_in })
       let secret: string | undefined
       const issue = () =>
         once(request, reply, async (verbs) => {
-          const issued = await verbs.invites.create({ ...rest, invitedBy, expiresAt, expiresInMs }, { actor })
+          const issued = await verbs.invites.create({ ...rest, invitedBy, expiresAt, expiresInMs }, byOf(request))
           secret = issued.token
           return changedInviteOut(issued)
         })
@@ -149,7 +144,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.get(
     '/v1/invites',
     {
-      onRequest: rootOnly,
+      ...permit('invites', 'read', 'own'),
       schema: {
         ...operation('invites', 'listInvites', 'List invites', 'The newest first.'),
         querystring: z.strictObject({ ...filters, ...page }),
@@ -159,13 +154,15 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
         },
       },
     },
-    async ({ query }) => {
-      const { limit, cursor, count: counted, organization, email, ...rest } = query
+    async (request) => {
+      const { query } = request
+      const { limit, cursor, count: counted, organization: asked, email, ...rest } = query
+      const organization = await ownOrganization(lapse, request, asked)
       const filter = {
         ...rest,
         kind: 'invite',
         subject: email === undefined ? undefined : canonicalAddress('email', email).canonical,
-        organizationId: organization === undefined ? undefined : await organizationIdOf(organization),
+        organizationId: organization === undefined ? undefined : await organizationIdOf(lapse, organization),
       }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)) as Promise<LapseInvite[]>,
@@ -178,10 +175,9 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.get(
     '/v1/invites/mine',
     {
-      onRequest: signedInOnly,
+      ...openTo('users'),
       schema: {
         ...operation('invites', 'listMyInvites', 'My invites', 'Live ones for my address, the newest first.'),
-        ...access.user,
         response: { 200: answer('All of them.', z.object({ items: z.array(Invite) })), ...problems(403, 429) },
       },
     },
@@ -194,7 +190,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.get(
     '/v1/invites/:id',
     {
-      onRequest: rootOnly,
+      ...permit('invites', 'read', 'resource'),
       schema: {
         ...operation('invites', 'getInvite', 'Get an invite', 'Looking changes nothing.'),
         params: byId,
@@ -207,7 +203,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites/:id/resend',
     {
-      onRequest: rootOnly,
+      ...permit('invites', 'write', 'resource'),
       schema: {
         ...operation(
           'invites',
@@ -231,7 +227,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
       let secret: string | undefined
       const issue = () =>
         once(request, reply, async (verbs) => {
-          const issued = await verbs.invites.resend(params.id, body, { actor })
+          const issued = await verbs.invites.resend(params.id, body, byOf(request))
           secret = issued.token
           return changedInviteOut(issued)
         })
@@ -247,7 +243,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites/:id/revoke',
     {
-      onRequest: rootOnly,
+      ...permit('invites', 'write', 'resource'),
       schema: {
         ...operation('invites', 'revokeInvite', 'Withdraw it', 'It ends at once; quiet when it has ended already.'),
         params: byId,
@@ -259,7 +255,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
     async (request, reply) => {
       const { params, body } = request
       return once(request, reply, async (verbs) =>
-        inviteOut(await verbs.invites.revoke(params.id, { actor, reason: body?.reason })),
+        inviteOut(await verbs.invites.revoke(params.id, byOf(request, body?.reason))),
       )
     },
   )
@@ -267,15 +263,14 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites/accept',
     {
-      onRequest: knownOnly,
+      ...openTo('users', permit('invites', 'write')),
       schema: {
         ...operation(
           'invites',
           'acceptInvite',
           'Accept by the token',
-          'For the signed-in whose verified address it is for; or, with the root token, for a user whom you vouch for.',
+          'For the signed-in whose verified address it is for; or, from the host application, for a user whom it vouches for.',
         ),
-        ...access.known,
         headers: idempotent,
         body: Accept,
         response: { 200: answer('A member.', Joined), ...problems(400, 403, 409, 413, 415, 422, 429), ...denied },
@@ -283,13 +278,13 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
     },
     async (request, reply) => {
       const { token, ...person } = request.body
-      if (request.who.is === 'root') {
+      if (isHost(request)) {
         const vouched = { ...person, email: required('email', person.email) }
         return redeemed(request, reply, { token }, async ({ invites }) =>
-          acceptedOut(await invites.acceptFor(token, vouched, { actor })),
+          acceptedOut(await invites.acceptFor(token, vouched, byOf(request))),
         )
       }
-      for (const [field, value] of Object.entries(person)) if (value !== undefined) throw forRoot(field)
+      for (const [field, value] of Object.entries(person)) if (value !== undefined) throw forHost(field)
       const { user } = signedIn(request)
       return redeemed(request, reply, { token }, async ({ invites }) =>
         acceptedOut(await invites.accept({ token }, user)),
@@ -300,10 +295,9 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites/decline',
     {
-      onRequest: signedInOnly,
+      ...openTo('users'),
       schema: {
         ...operation('invites', 'declineInvite', 'Decline by the token', 'It ends, and may be followed by another.'),
-        ...access.user,
         headers: idempotent,
         body: Decline,
         response: { 200: answer('Ended.', Declined), ...problems(400, 403, 409, 413, 415, 422, 429), ...denied },
@@ -320,7 +314,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites/:id/accept',
     {
-      onRequest: signedInOnly,
+      ...openTo('users'),
       schema: {
         ...operation(
           'invites',
@@ -328,7 +322,6 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
           'Accept one of mine',
           'Reading my mail is what proves my right to it.',
         ),
-        ...access.user,
         params: byId,
         headers: idempotent,
         body: Nothing,
@@ -346,10 +339,9 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
   app.post(
     '/v1/invites/:id/decline',
     {
-      onRequest: signedInOnly,
+      ...openTo('users'),
       schema: {
         ...operation('invites', 'declineMyInvite', 'Decline one of mine', 'It ends, and may be followed by another.'),
-        ...access.user,
         params: byId,
         headers: idempotent,
         body: Nothing,

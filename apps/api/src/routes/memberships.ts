@@ -1,11 +1,14 @@
 import { z } from 'zod'
+import { ownOrganization, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { byOf } from '../http/who.ts'
 import { Membership, membershipOut, role } from '../wire/membership.ts'
-import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+import { organizationIdOf } from './organizations.ts'
+import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Nothing } from './verbs.ts'
 
 const organization = text(200).describe('Its id, or your own for it.')
@@ -22,6 +25,7 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/memberships',
     {
+      ...permit('memberships', 'write', 'own'),
       schema: {
         ...operation('memberships', 'addMembership', 'Add a member', 'At once, without an invite, if a seat is free.'),
         headers: idempotent,
@@ -30,8 +34,9 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async (request, reply) => {
+      const organization = await ownOrganization(lapse, request, request.body.organization)
       const added = await once(request, reply, async (verbs) =>
-        membershipOut(await verbs.memberships.add(request.body, { actor })),
+        membershipOut(await verbs.memberships.add({ ...request.body, organization }, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/memberships/${added.id}`).send(added)
     },
@@ -40,6 +45,7 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/memberships',
     {
+      ...permit('memberships', 'read', 'own'),
       schema: {
         ...operation('memberships', 'listMemberships', 'List memberships', 'The newest first.'),
         querystring: z.strictObject({ organization: organization.optional(), user: user.optional(), ...page }),
@@ -49,15 +55,19 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
         },
       },
     },
-    async ({ query }) => {
+    async (request) => {
+      const { query } = request
       const { limit, cursor, ...filter } = query
-      return paged(await lapse.memberships.list(filter, pageOf(query)), query, membershipOut)
+      const asked = await ownOrganization(lapse, request, filter.organization)
+      const organization = asked === undefined ? undefined : await organizationIdOf(lapse, asked)
+      return paged(await lapse.memberships.list({ ...filter, organization }, pageOf(query)), query, membershipOut)
     },
   )
 
   app.get(
     '/v1/memberships/:id',
     {
+      ...permit('memberships', 'read', 'membership'),
       schema: {
         ...operation('memberships', 'getMembership', 'Get a membership', 'By its id.'),
         params: byId,
@@ -70,6 +80,7 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
   app.patch(
     '/v1/memberships/:id',
     {
+      ...permit('memberships', 'write', 'membership'),
       schema: {
         ...operation(
           'memberships',
@@ -82,13 +93,16 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
         response: { 200: answer('Changed.', Membership), ...problems(400, 404, 413, 415, 422) },
       },
     },
-    async ({ params, body }) =>
-      membershipOut(await lapse.memberships.setRole(params.id, body.role, { actor, reason: body.reason })),
+    async (request) => {
+      const { params, body } = request
+      return membershipOut(await lapse.memberships.setRole(params.id, body.role, byOf(request, body.reason)))
+    },
   )
 
   app.delete(
     '/v1/memberships/:id',
     {
+      ...permit('memberships', 'write', 'membership'),
       schema: {
         ...operation(
           'memberships',
@@ -102,6 +116,9 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
         response: { 200: answer('Removed; this is what it was.', Membership), ...problems(400, 404, 415, 422) },
       },
     },
-    async ({ params, query }) => membershipOut(await lapse.memberships.remove(params.id, { actor, ...query })),
+    async (request) => {
+      const { params, query } = request
+      return membershipOut(await lapse.memberships.remove(params.id, byOf(request, query.reason)))
+    },
   )
 }

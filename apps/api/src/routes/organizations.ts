@@ -1,9 +1,12 @@
+import { type Lapse, LapseError } from 'lapse'
 import { z } from 'zod'
+import { permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { byOf } from '../http/who.ts'
 import {
   AffectedOrganization,
   affectedOut,
@@ -11,8 +14,8 @@ import {
   organizationOut,
   organizationStatuses,
 } from '../wire/organization.ts'
-import { type App, actor, answer, byName, type Context, operation } from './route.ts'
-import { Nothing, Reason } from './verbs.ts'
+import { type App, answer, byName, type Context, operation } from './route.ts'
+import { Nothing, Reason, unlessUnknown } from './verbs.ts'
 
 const name = text(200)
 const plan = text(100)
@@ -44,6 +47,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
   app.post(
     '/v1/organizations',
     {
+      ...permit('organizations', 'write'),
       schema: {
         ...operation('organizations', 'createOrganization', 'Create an organization', 'Or adopt one of your own.'),
         headers: idempotent,
@@ -57,7 +61,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
     async (request, reply) => {
       const { seat_limit: seatLimit, ...rest } = request.body
       const created = await once(request, reply, async (verbs) =>
-        organizationOut(await verbs.organizations.create({ ...rest, seatLimit }, { actor })),
+        organizationOut(await verbs.organizations.create({ ...rest, seatLimit }, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/organizations/${created.id}`).send(created)
     },
@@ -66,6 +70,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
   app.get(
     '/v1/organizations',
     {
+      ...permit('organizations', 'read'),
       schema: {
         ...operation('organizations', 'listOrganizations', 'List organizations', 'The newest first.'),
         querystring: z.strictObject({
@@ -88,6 +93,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
   app.get(
     '/v1/organizations/:id',
     {
+      ...permit('organizations', 'read', 'organization'),
       schema: {
         ...operation('organizations', 'getOrganization', 'Get an organization', 'Deleted ones too.'),
         params: byName,
@@ -100,6 +106,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
   app.patch(
     '/v1/organizations/:id',
     {
+      ...permit('organizations', 'write'),
       schema: {
         ...operation(
           'organizations',
@@ -112,15 +119,17 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
         response: { 200: answer('Changed.', Organization), ...problems(400, 404, 409, 413, 415, 422) },
       },
     },
-    async ({ params, body }) => {
+    async (request) => {
+      const { params, body } = request
       const { seat_limit: seatLimit, reason, ...rest } = body
-      return organizationOut(await lapse.organizations.update(params.id, { ...rest, seatLimit }, { actor, reason }))
+      return organizationOut(await lapse.organizations.update(params.id, { ...rest, seatLimit }, byOf(request, reason)))
     },
   )
 
   app.post(
     '/v1/organizations/:id/suspend',
     {
+      ...permit('organizations', 'write'),
       schema: {
         ...operation(
           'organizations',
@@ -137,7 +146,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
     async (request, reply) => {
       const { params, body } = request
       return once(request, reply, async (verbs) =>
-        affectedOut(await verbs.organizations.suspend(params.id, { actor, reason: body?.reason })),
+        affectedOut(await verbs.organizations.suspend(params.id, byOf(request, body?.reason))),
       )
     },
   )
@@ -145,6 +154,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
   app.post(
     '/v1/organizations/:id/restore',
     {
+      ...permit('organizations', 'write'),
       schema: {
         ...operation(
           'organizations',
@@ -161,7 +171,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
     async (request, reply) => {
       const { params, body } = request
       return once(request, reply, async (verbs) =>
-        affectedOut(await verbs.organizations.restore(params.id, { actor, reason: body?.reason })),
+        affectedOut(await verbs.organizations.restore(params.id, byOf(request, body?.reason))),
       )
     },
   )
@@ -169,6 +179,7 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
   app.delete(
     '/v1/organizations/:id',
     {
+      ...permit('organizations', 'write'),
       schema: {
         ...operation(
           'organizations',
@@ -182,6 +193,16 @@ export const organizationRoutes = (app: App, { lapse, once }: Context): void => 
         response: { 200: answer('Deleted.', AffectedOrganization), ...problems(400, 404, 415, 422) },
       },
     },
-    async ({ params, query }) => affectedOut(await lapse.organizations.delete(params.id, { actor, ...query })),
+    async (request) => {
+      const { params, query } = request
+      return affectedOut(await lapse.organizations.delete(params.id, byOf(request, query.reason)))
+    },
   )
+}
+
+/** Of the one that a list is asked for. @throws LapseError `unknown_organization` */
+export const organizationIdOf = async (lapse: Lapse, idOrReference: string): Promise<string> => {
+  const organization = await lapse.organizations.get(idOrReference).catch(unlessUnknown)
+  if (organization) return organization.id
+  throw new LapseError('unknown_organization', { field: 'organization' })
 }

@@ -1,12 +1,14 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
+import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, payload, start, startOf, text, uses } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { flag, id, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { byOf } from '../http/who.ts'
 import { ChangedResource, changedOut, Resource, resourceOut, statuses } from '../wire/resource.ts'
-import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+import { type App, answer, byId, type Context, operation } from './route.ts'
 
 export const organization = text(200)
   .optional()
@@ -62,6 +64,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/resources',
     {
+      ...permit('resources', 'write', 'own'),
       schema: {
         ...operation('resources', 'issueResource', 'Issue a resource', 'Of any kind. Its timers are armed at once.'),
         headers: idempotent,
@@ -74,8 +77,9 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
     },
     async (request, reply) => {
       const { kind, ...options } = optionsOf(request.body)
+      const organization = await ownOrganization(lapse, request, options.organization)
       const issued = await once(request, reply, async (verbs) =>
-        changedOut(await verbs.issue(kind, options, { actor })),
+        changedOut(await verbs.issue(kind, { ...options, organization }, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/resources/${issued.id}`).send(issued)
     },
@@ -84,6 +88,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/resources/bulk',
     {
+      ...permit('resources', 'write', 'own'),
       schema: {
         ...operation('resources', 'issueResources', 'Issue up to 1,000 resources', 'All of them, or none.'),
         headers: idempotent,
@@ -97,8 +102,14 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async (request, reply) => {
+      const drafts = await Promise.all(
+        request.body.items.map(async (item) => {
+          const options = optionsOf(item)
+          return { ...options, organization: await ownOrganization(lapse, request, options.organization) }
+        }),
+      )
       const issued = await once(request, reply, async (verbs) => ({
-        items: (await verbs.issueAll(request.body.items.map(optionsOf), { actor }).catch(inItems)).map(changedOut),
+        items: (await verbs.issueAll(drafts, byOf(request)).catch(inItems)).map(changedOut),
       }))
       return reply.code(201).send(issued)
     },
@@ -107,6 +118,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/resources',
     {
+      ...permit('resources', 'read', 'own'),
       schema: {
         ...operation('resources', 'listResources', 'List resources', 'The newest first.'),
         querystring: ListQuery,
@@ -116,9 +128,10 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
         },
       },
     },
-    async ({ query }) => {
+    async (request) => {
+      const { query } = request
       const { limit, cursor, count: counted, organization_id: organizationId, ...rest } = query
-      const filter = { ...rest, organizationId }
+      const filter = { ...rest, organizationId: ownOrganizationId(request, organizationId) }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
         counted ? lapse.count(filter) : undefined,
@@ -130,6 +143,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/resources/:id',
     {
+      ...permit('resources', 'read', 'resource'),
       schema: {
         ...operation('resources', 'getResource', 'Get a resource', 'Looking changes nothing.'),
         params: byId,

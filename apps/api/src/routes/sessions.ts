@@ -1,24 +1,27 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
+import { openTo, permit } from '../http/access.ts'
 import { denied } from '../http/denied.ts'
 import { example, optional } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
-import { forRoot, reason, required, text } from '../http/input.ts'
+import { forHost, reason, required, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { selectorOf } from '../http/redemption.ts'
-import { access, byOf, knownOnly, ownerOf, rootOnly, signedIn, signedInOnly } from '../http/who.ts'
+import { byOf, isHost, ownerOf, signedIn } from '../http/who.ts'
 import { IssuedSession, Session, sessionOut, UserSession } from '../wire/session.ts'
 import { userOut } from '../wire/user.ts'
-import { type App, actor, answer, byId, operation, type PeopleContext } from './route.ts'
+import { type App, answer, byId, operation, type PeopleContext } from './route.ts'
 import { Reason, unlessUnknown } from './verbs.ts'
 
-const user = text(200).optional().describe('With the root token: whose, by id or your own for them.')
+const user = text(200).optional().describe('From the host application: whose, by id or your own for them.')
 
 const Open = z
   .strictObject({
     token: text(500).optional().describe('From the link to sign in.'),
-    user: text(200).optional().describe('With the root token, in place of `token`: whom you have signed in yourself.'),
-    agent: text(500).optional().describe('With the root token: what their browser calls itself.'),
+    user: text(200)
+      .optional()
+      .describe('From the host application, in place of `token`: whom you have signed in yourself.'),
+    agent: text(500).optional().describe('From the host application: what their browser calls itself.'),
   })
   .meta(example({ token: 'lps_verification_…' }))
 
@@ -49,14 +52,14 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
   app.post(
     '/v1/sessions',
     {
+      ...openTo('anybody', permit('sessions', 'write')),
       schema: {
         ...operation(
           'sessions',
           'openSession',
           'Sign in',
-          'By the token of a link, which is used up; or, with the root token, for a user whom you have signed in yourself. No cookie is set.',
+          'By the token of a link, which is used up; or, from the host application, for a user whom it has signed in itself. No cookie is set.',
         ),
-        security: [{}, { token: [] }],
         headers: idempotent,
         body: Open,
         response: {
@@ -67,28 +70,30 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
       },
     },
     async (request, reply) => {
-      const { who, headers, body } = request
-      const isRoot = who.is === 'root'
-      if (!isRoot) for (const field of ['user', 'agent'] as const) if (body[field] !== undefined) throw forRoot(field)
-      const agent = isRoot ? body.agent : headers['user-agent']
+      const { headers, body } = request
+      const fromHost = isHost(request)
+      if (!fromHost) for (const field of ['user', 'agent'] as const) if (body[field] !== undefined) throw forHost(field)
+      const agent = fromHost ? body.agent : headers['user-agent']
       let secret: string | undefined
       if (body.user !== undefined) {
         if (body.token !== undefined) throw new LapseError('invalid', { field: 'user', detail: 'Give it or `token`.' })
         const userId = await userIdOf(body.user)
         const issued = await once(request, reply, async (verbs) => {
-          const { token, session, user } = await verbs.sessions.issue({ userId, agent }, { actor })
+          const { token, session, user } = await verbs.sessions.issue({ userId, agent }, byOf(request))
           secret = token
           return { session: sessionOut(session), user: userOut(user) }
         })
         return reply.code(201).send({ ...issued, ...(secret !== undefined && { token: secret }) })
       }
+      if (fromHost && body.token === undefined)
+        throw new LapseError('invalid', { field: 'token', detail: 'It is missing; or give `user`, whom you sign in.' })
       const token = required('token', body.token)
       const { status, ...opened } = await redeem(request, { kind: 'verification', selector: selectorOf(token) }, () =>
         once(
           request,
           reply,
           async (verbs) => {
-            const result = await verbs.signIn.open(token, { agent }, isRoot ? { actor } : {})
+            const result = await verbs.signIn.open(token, { agent }, fromHost ? byOf(request) : {})
             if (result.status === 'denied') return result
             secret = result.token
             return { status: result.status, session: sessionOut(result.session), user: userOut(result.user) }
@@ -103,10 +108,9 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
   app.get(
     '/v1/sessions',
     {
-      onRequest: knownOnly,
+      ...openTo('users', permit('sessions', 'read')),
       schema: {
         ...operation('sessions', 'listSessions', 'List sessions', 'Live ones of mine, the newest first.'),
-        ...access.known,
         querystring: z.strictObject({ user }),
         response: { 200: answer('Up to 200.', z.object({ items: z.array(Session) })), ...problems(422, 429) },
       },
@@ -116,7 +120,7 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
         const sessions = await lapse.sessions.list(await userIdOf(required('user', query.user)), { limit: 200 })
         return { items: sessions.map((session) => sessionOut(session)) }
       }
-      if (query.user !== undefined) throw forRoot('user')
+      if (query.user !== undefined) throw forHost('user')
       const sessions = await lapse.sessions.list(who.user.id, { limit: 200 })
       return { items: sessions.map((session) => sessionOut(session, who.session.id)) }
     },
@@ -125,10 +129,9 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
   app.get(
     '/v1/sessions/current',
     {
-      onRequest: signedInOnly,
+      ...openTo('users'),
       schema: {
         ...operation('sessions', 'getCurrentSession', 'Who am I?', 'The session that asks, and whose it is.'),
-        ...access.user,
         response: { 200: answer('Signed in.', UserSession), ...problems(403, 429) },
       },
     },
@@ -141,7 +144,7 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
   app.post(
     '/v1/sessions/check',
     {
-      onRequest: rootOnly,
+      ...permit('sessions', 'read'),
       schema: {
         ...operation(
           'sessions',
@@ -163,10 +166,9 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
   app.post(
     '/v1/sessions/:id/revoke',
     {
-      onRequest: knownOnly,
+      ...openTo('users', permit('sessions', 'write')),
       schema: {
         ...operation('sessions', 'revokeSession', 'Sign out there', 'At once; quiet when it has ended already.'),
-        ...access.known,
         params: byId,
         headers: idempotent,
         body: Reason,
@@ -179,22 +181,17 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
     async (request, reply) => {
       const { params, body, who } = request
       const current = who.is === 'user' ? who.session.id : undefined
-      return once(
-        request,
-        reply,
-        async (verbs) => {
-          const userId = who.is === 'user' ? who.user.id : ((await verbs.get(params.id)).subject ?? '')
-          return sessionOut(await verbs.sessions.revoke(userId, params.id, byOf(request, body?.reason)), current)
-        },
-        ownerOf(request),
-      )
+      return once(request, reply, async (verbs) => {
+        const userId = who.is === 'user' ? who.user.id : ((await verbs.get(params.id)).subject ?? '')
+        return sessionOut(await verbs.sessions.revoke(userId, params.id, byOf(request, body?.reason)), current)
+      })
     },
   )
 
   app.post(
     '/v1/sessions/revoke',
     {
-      onRequest: knownOnly,
+      ...openTo('users', permit('sessions', 'write')),
       schema: {
         ...operation(
           'sessions',
@@ -202,7 +199,6 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
           'Sign out everywhere',
           'Or, with `except_current`, everywhere else.',
         ),
-        ...access.known,
         headers: idempotent,
         body: RevokeAll,
         response: {
@@ -214,17 +210,12 @@ export const sessionRoutes = (app: App, { lapse, once, redeem }: PeopleContext):
     async (request, reply) => {
       const { who, body = {} } = request
       const isUser = who.is === 'user'
-      if (isUser && body.user !== undefined) throw forRoot('user')
+      if (isUser && body.user !== undefined) throw forHost('user')
       const userId = isUser ? who.user.id : await userIdOf(required('user', body.user))
       const except = isUser && body.except_current ? who.session.id : undefined
-      return once(
-        request,
-        reply,
-        async (verbs) => ({
-          revoked: await verbs.sessions.revokeAll(userId, { except }, byOf(request, body.reason)),
-        }),
-        ownerOf(request),
-      )
+      return once(request, reply, async (verbs) => ({
+        revoked: await verbs.sessions.revokeAll(userId, { except }, byOf(request, body.reason)),
+      }))
     },
   )
 }

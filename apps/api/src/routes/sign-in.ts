@@ -1,9 +1,9 @@
 import { z } from 'zod'
+import { openTo } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { createSendSignInLink } from '../http/sign-in-link.ts'
-import { access } from '../http/who.ts'
 import { type App, answer, operation, type PeopleContext } from './route.ts'
 
 const Ask = z.strictObject({ email: text(320).meta({ format: 'email' }) }).meta(example({ email: 'ada@example.com' }))
@@ -19,6 +19,7 @@ export const signInRoutes = (app: App, context: PeopleContext): void => {
   app.post(
     '/v1/sign-in',
     {
+      ...openTo('anybody'),
       schema: {
         ...operation(
           'sign-in',
@@ -26,7 +27,6 @@ export const signInRoutes = (app: App, context: PeopleContext): void => {
           'Ask for a link to sign in',
           'The same answer after the same time for every address, known or not. The link is good for 10 minutes.',
         ),
-        ...access.public,
         body: Ask,
         response: { 202: answer('Heard.', Asked), ...problems(400, 403, 413, 415, 422, 429) },
       },

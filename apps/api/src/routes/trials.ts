@@ -1,14 +1,16 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
+import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { byOf } from '../http/who.ts'
 import { deniedOut, unlessDenied } from '../wire/resource.ts'
 import { ChangedTrial, changedTrialOut, Trial, trialOut } from '../wire/trial.ts'
 import { count, filters, organization } from './resources.ts'
-import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Reason, Renewal } from './verbs.ts'
 
 const Start = z
@@ -30,6 +32,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/trials',
     {
+      ...permit('trials', 'write', 'own'),
       schema: {
         ...operation(
           'trials',
@@ -48,10 +51,11 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
     async (request, reply) => {
       const { email, product, plan, reference, scope, organization, subject, grace: seconds, ...end } = request.body
       const payload = { ...(email && { email }), ...(product && { product }), ...(plan && { plan }) }
-      const options = { reference, scope, organization, subject, payload, ...lifetimeOf(end) }
+      const place = { scope, organization: await ownOrganization(lapse, request, organization) }
+      const options = { reference, ...place, subject, payload, ...lifetimeOf(end) }
       const graceMs = seconds === undefined ? undefined : seconds * 1_000
       const started = await once(request, reply, async (verbs) =>
-        changedTrialOut(await verbs.issue('trial', { ...options, grace: graceMs }, { actor })),
+        changedTrialOut(await verbs.issue('trial', { ...options, grace: graceMs }, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/trials/${started.id}`).send(started)
     },
@@ -60,6 +64,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/trials',
     {
+      ...permit('trials', 'read', 'own'),
       schema: {
         ...operation('trials', 'listTrials', 'List trials', 'The newest first.'),
         querystring: z.strictObject({ ...filters, ...page }),
@@ -69,9 +74,10 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
         },
       },
     },
-    async ({ query }) => {
+    async (request) => {
+      const { query } = request
       const { limit, cursor, count: counted, organization_id: organizationId, ...rest } = query
-      const filter = { ...rest, organizationId, kind: 'trial' }
+      const filter = { ...rest, organizationId: ownOrganizationId(request, organizationId), kind: 'trial' }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
         counted ? lapse.count(filter) : undefined,
@@ -83,6 +89,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/trials/:id',
     {
+      ...permit('trials', 'read', 'resource'),
       schema: {
         ...operation('trials', 'getTrial', 'Get a trial', 'With its banner. Looking changes nothing.'),
         params: byId,
@@ -99,6 +106,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/trials/:id/extend',
     {
+      ...permit('trials', 'write', 'resource'),
       schema: {
         ...operation('trials', 'extendTrial', 'Extend a trial', 'To a later end; at most 60 days in all.'),
         params: byId,
@@ -110,7 +118,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
     async (request, reply) => {
       const { params, body } = request
       return once(request, reply, async (verbs) =>
-        changedTrialOut(await verbs.extend('trial', params.id, lifetimeOf(body), { actor, reason: body.reason })),
+        changedTrialOut(await verbs.extend('trial', params.id, lifetimeOf(body), byOf(request, body.reason))),
       )
     },
   )
@@ -118,6 +126,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/trials/:id/convert',
     {
+      ...permit('trials', 'write', 'resource'),
       schema: {
         ...operation('trials', 'convertTrial', 'Convert a trial', 'A plan was chosen. No more reminders go out.'),
         params: byId,
@@ -129,7 +138,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
     async (request, reply) => {
       const { params, body } = request
       const converted = await once(request, reply, async (verbs) => {
-        const result = await verbs.consume('trial', params.id, { actor, reason: body?.reason })
+        const result = await verbs.consume('trial', params.id, byOf(request, body?.reason))
         return result.consumed ? changedTrialOut(result.resource) : deniedOut(result)
       })
       return unlessDenied(converted)
@@ -139,6 +148,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/trials/:id/cancel',
     {
+      ...permit('trials', 'write', 'resource'),
       schema: {
         ...operation('trials', 'cancelTrial', 'Cancel a trial', 'It ends at once; quiet when it has ended already.'),
         params: byId,
@@ -150,7 +160,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
     async (request, reply) => {
       const { params, body } = request
       return once(request, reply, async (verbs) =>
-        changedTrialOut(await verbs.revoke('trial', params.id, { actor, reason: body?.reason })),
+        changedTrialOut(await verbs.revoke('trial', params.id, byOf(request, body?.reason))),
       )
     },
   )

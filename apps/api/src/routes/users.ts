@@ -1,11 +1,13 @@
 import { z } from 'zod'
+import { permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { byOf } from '../http/who.ts'
 import { User, userOut } from '../wire/user.ts'
-import { type App, actor, answer, byName, type Context, operation } from './route.ts'
+import { type App, answer, byName, type Context, operation } from './route.ts'
 import { Nothing } from './verbs.ts'
 
 const email = text(254).meta({ format: 'email' })
@@ -37,6 +39,7 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/users',
     {
+      ...permit('users', 'write'),
       schema: {
         ...operation('users', 'createUser', 'Create a user', 'Or adopt one of your own. No mail is sent.'),
         headers: idempotent,
@@ -46,7 +49,7 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
     },
     async (request, reply) => {
       const created = await once(request, reply, async (verbs) =>
-        userOut(await verbs.users.create(request.body, { actor })),
+        userOut(await verbs.users.create(request.body, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/users/${created.id}`).send(created)
     },
@@ -55,6 +58,7 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/users',
     {
+      ...permit('users', 'read'),
       schema: {
         ...operation('users', 'listUsers', 'List users', 'The newest first.'),
         querystring: z.strictObject({
@@ -77,6 +81,7 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
   app.get(
     '/v1/users/:id',
     {
+      ...permit('users', 'read'),
       schema: {
         ...operation('users', 'getUser', 'Get a user', 'By their id or your own.'),
         params: byName,
@@ -89,6 +94,7 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
   app.patch(
     '/v1/users/:id',
     {
+      ...permit('users', 'write'),
       schema: {
         ...operation(
           'users',
@@ -101,21 +107,23 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
         response: { 200: answer('Changed.', User), ...problems(400, 404, 409, 413, 415, 422) },
       },
     },
-    async ({ params, body }) => {
+    async (request) => {
+      const { params, body } = request
       const { reason, ...changes } = body
-      return userOut(await lapse.users.update(params.id, changes, { actor, reason }))
+      return userOut(await lapse.users.update(params.id, changes, byOf(request, reason)))
     },
   )
 
   app.delete(
     '/v1/users/:id',
     {
+      ...permit('users', 'write'),
       schema: {
         ...operation(
           'users',
           'deleteUser',
           'Delete a user',
-          'Signs them out everywhere, takes away their memberships, and forgets their name and address.',
+          'Signs them out everywhere, takes away their memberships, and forgets their name and address. Invites to them or from them still have these, until they are purged 30 days after their end.',
         ),
         params: byName,
         querystring: z.strictObject({ reason }),
@@ -123,6 +131,9 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
         response: { 200: answer('Deleted; this is who it was.', User), ...problems(400, 404, 415, 422) },
       },
     },
-    async ({ params, query }) => userOut(await lapse.users.delete(params.id, { actor, ...query })),
+    async (request) => {
+      const { params, query } = request
+      return userOut(await lapse.users.delete(params.id, byOf(request, query.reason)))
+    },
   )
 }

@@ -1,11 +1,13 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
+import { permit } from '../http/access.ts'
 import { example, optional } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { lifetime, lifetimeOf, reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
+import { byOf } from '../http/who.ts'
 import { ChangedResource, changedOut, deniedOut, unlessDenied, Verdict, verdictOut } from '../wire/resource.ts'
-import { type App, actor, answer, byId, type Context, operation } from './route.ts'
+import { type App, answer, byId, type Context, operation } from './route.ts'
 
 /** Nothing has to be sent. */
 export const Reason = z
@@ -28,6 +30,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/resources/:id/check',
     {
+      ...permit('resources', 'read', 'resource'),
       schema: {
         ...operation(
           'resources',
@@ -50,6 +53,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/resources/:id/consume',
     {
+      ...permit('resources', 'write', 'resource'),
       schema: {
         ...operation('resources', 'consumeResource', 'Use it once', 'The last use ends it.'),
         params: byId,
@@ -62,7 +66,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
       const { params, body } = request
       const used = await once(request, reply, async (verbs) => {
         const { kind } = await verbs.get(params.id)
-        const result = await verbs.consume(kind, params.id, { actor, reason: body?.reason, holder: body?.holder })
+        const result = await verbs.consume(kind, params.id, { ...byOf(request, body?.reason), holder: body?.holder })
         return result.consumed ? changedOut(result.resource) : deniedOut(result)
       })
       return unlessDenied(used)
@@ -72,6 +76,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
     '/v1/resources/:id/renew',
     {
+      ...permit('resources', 'write', 'resource'),
       schema: {
         ...operation(
           'resources',
@@ -89,7 +94,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
       const { params, body } = request
       return once(request, reply, async (verbs) => {
         const { kind } = await verbs.get(params.id)
-        return changedOut(await verbs.renew(kind, params.id, lifetimeOf(body), { actor, reason: body.reason }))
+        return changedOut(await verbs.renew(kind, params.id, lifetimeOf(body), byOf(request, body.reason)))
       })
     },
   )
@@ -102,6 +107,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
     app.post(
       `/v1/resources/:id/${verb}`,
       {
+        ...permit('resources', 'write', 'resource'),
         schema: {
           ...operation('resources', operationId, summary, description),
           params: byId,
@@ -114,7 +120,7 @@ export const verbRoutes = (app: App, { lapse, once }: Context): void => {
         const { params, body } = request
         return once(request, reply, async (verbs) => {
           const { kind } = await verbs.get(params.id)
-          return changedOut(await verbs[verb](kind, params.id, { actor, reason: body?.reason }))
+          return changedOut(await verbs[verb](kind, params.id, byOf(request, body?.reason)))
         })
       },
     )

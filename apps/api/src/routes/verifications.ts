@@ -1,14 +1,15 @@
-import { canonicalAddress, LapseError, type Verbs } from 'lapse'
+import { type By, canonicalAddress, LapseError, type Verbs } from 'lapse'
 import { z } from 'zod'
+import { permit } from '../http/access.ts'
 import { denied } from '../http/denied.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { required, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { rootOnly } from '../http/who.ts'
+import { byOf } from '../http/who.ts'
 import { delivers } from '../wire/invite.ts'
 import { changedVerificationOut, IssuedVerification, purpose, Verified, verifiedOut } from '../wire/verification.ts'
-import { type App, actor, answer, operation, type PeopleContext } from './route.ts'
+import { type App, answer, operation, type PeopleContext } from './route.ts'
 
 const email = text(320).meta({ format: 'email' })
 
@@ -38,7 +39,7 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
   app.post(
     '/v1/verifications',
     {
-      onRequest: rootOnly,
+      ...permit('verifications', 'write'),
       schema: {
         ...operation(
           'verifications',
@@ -60,7 +61,7 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
       let secret = {}
       const issue = () =>
         once(request, reply, async (verbs) => {
-          const { token, code, ...rest } = await verbs.verifications.request({ ...wanted, deliver }, { actor })
+          const { token, code, ...rest } = await verbs.verifications.request({ ...wanted, deliver }, byOf(request))
           secret = { ...(token !== undefined && { token }), ...(code !== undefined && { code }) }
           return changedVerificationOut(rest)
         })
@@ -76,7 +77,7 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
   app.post(
     '/v1/verifications/consume',
     {
-      onRequest: rootOnly,
+      ...permit('verifications', 'write'),
       schema: {
         ...operation(
           'verifications',
@@ -90,7 +91,7 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
       },
     },
     async (request, reply) => {
-      const use = useOf(request.body)
+      const use = useOf(request.body, byOf(request))
       const { status, ...verified } = await redeem(request, { kind: 'verification' }, () =>
         once(request, reply, async (verbs) => {
           const result = await use(verbs)
@@ -103,12 +104,12 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
 }
 
 /** One of two ways. @throws LapseError `invalid` */
-const useOf = ({ token, ...rest }: z.infer<typeof Consume>) => {
+const useOf = ({ token, ...rest }: z.infer<typeof Consume>, by: By) => {
   if (token === undefined) {
     const [email, code] = [required('email', rest.email), required('code', rest.code)]
-    return ({ verifications }: Verbs) => verifications.consumeCode({ email }, code, { actor })
+    return ({ verifications }: Verbs) => verifications.consumeCode({ email }, code, by)
   }
   if (rest.code !== undefined) throw new LapseError('invalid', { field: 'code', detail: 'Give it or `token`.' })
   const purposes = [required('purpose', rest.purpose)]
-  return ({ verifications }: Verbs) => verifications.consume(token, { purposes }, { actor })
+  return ({ verifications }: Verbs) => verifications.consume(token, { purposes }, by)
 }

@@ -123,13 +123,16 @@ export interface Denied {
 
 export const deniedOut = ({ resource, reason }: { resource?: LapseResource; reason: string }): Denied => {
   if (!resource) throw new LapseError('not_found')
-  if (reason === 'used_up') throw new LapseError('used_up', { detail: `${resource.maxUsesEach} times each.` })
+  if (reason === 'used_up') throw new LapseError('used_up', { detail: mostOf(resource) })
   // Not kept: once it is restored the same request goes through.
   if (resource.status === 'suspended') throw new LapseError('suspended', { detail: 'Restore the organization first.' })
   if (resource.status === 'scheduled')
     throw new LapseError('not_started', { detail: `It can be used from ${resource.startsAt?.toISOString()} on.` })
   return { denied: `It is ${resource.word}, since ${resource.endedAt?.toISOString()}.` }
 }
+
+const mostOf = ({ uses, maxUses, maxUsesEach }: LapseResource): string =>
+  maxUses !== null && uses >= maxUses ? `${maxUses} times in all.` : `${maxUsesEach} times each.`
 
 /** @throws LapseError `already_ended` */
 export const unlessDenied = <T extends object>(answer: T | Denied): T => {

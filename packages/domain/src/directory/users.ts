@@ -116,7 +116,7 @@ export class Users {
 
   /**
    * Removes their memberships with all that goes with them, signs them out everywhere, and forgets name and address. What
-   * the audit keeps is their id.
+   * the audit keeps is their id. What was sent to them, or by them, names them until it is purged.
    *
    * @throws LapseError `not_found`
    */

@@ -31,9 +31,9 @@ export const invite = defineKind({
   contact: (resource) => (resource.payload.mail ? resource.payload.email : undefined),
   mail: {
     issued: ({ resource, until, remaining, url, secret }) => ({
-      subject: `${whoInvites(resource)} invites you to join ${resource.payload.organization}`,
+      subject: `${invites(resource)} to join ${resource.payload.organization}`,
       lines: [
-        `${whoInvites(resource)} invites you to join ${resource.payload.organization} as ${withArticle(resource.payload.role)}.`,
+        `${invites(resource)} to join ${resource.payload.organization} as ${withArticle(resource.payload.role)}.`,
         ...(resource.payload.message ? [`“${resource.payload.message.replace(/\s+/g, ' ').trim()}”`] : []),
         `The invitation is for ${resource.payload.email} and good for ${remaining}, until ${until}.`,
         'If you did not expect it, there is nothing to do: it expires by itself.',
@@ -44,7 +44,7 @@ export const invite = defineKind({
     reminded: ({ resource, remaining, until, url }) => ({
       subject: `Your invitation to ${resource.payload.organization} expires in ${remaining}`,
       lines: [
-        `${whoInvites(resource)} has invited you to join ${resource.payload.organization}. The invitation expires in ${remaining}, on ${until}.`,
+        `${invites(resource)} to join ${resource.payload.organization}. The invitation expires in ${remaining}, on ${until}.`,
         `Sign in as ${resource.payload.email} to accept or decline it.`,
       ],
       action: { label: 'See the invitation', url: url('/account') },
@@ -53,7 +53,7 @@ export const invite = defineKind({
       subject: `Your invitation to ${resource.payload.organization} has expired`,
       lines: [
         `The invitation to join ${resource.payload.organization} has expired. Nothing has changed for you.`,
-        `If you still want to join, ask ${whoInvites(resource)} for a new one.`,
+        `If you still want to join, ask ${inviterOf(resource) ?? 'whoever invited you'} for a new one.`,
       ],
     }),
     requested: ({ resource }) => ({
@@ -66,7 +66,12 @@ export const invite = defineKind({
   },
 })
 
-const whoInvites = ({ payload: { inviter, organization } }: Resource<InvitePayload>): string =>
-  inviter?.name ?? inviter?.email ?? organization
+const inviterOf = ({ payload: { inviter } }: Resource<InvitePayload>): string | undefined =>
+  inviter?.name ?? inviter?.email
+
+const invites = (resource: Resource<InvitePayload>): string => {
+  const inviter = inviterOf(resource)
+  return inviter === undefined ? 'You are invited' : `${inviter} invites you`
+}
 
 const withArticle = (role: Role): string => (role === 'member' ? 'a member' : `an ${role}`)

@@ -13,26 +13,25 @@ export const recentResends = async (db: Sql, reference: string): Promise<{ count
 }
 
 /**
- * Owes the inviter a mail that a new invite is asked for: once for each invite, as long as they are a member and the
- * organization is active.
+ * Writes down, once for each invite, that a new one is asked for, and owes the inviter a mail about it, if there is one who
+ * is still a member of an active organization. Not about an invite whose mails the host application sends.
  */
 export const notify = async (db: Sql, id: string): Promise<Owed[]> => {
   // Locked, so that of many who ask at once one is the first.
   await db.$queryRaw(sql`SELECT id FROM resource WHERE id = ${id}::uuid FOR UPDATE`)
   return db.$queryRaw<Owed[]>(sql`
-  WITH asked AS MATERIALIZED (
-    SELECT r.*, u.email FROM resource r
-    JOIN directory_organization o ON o.id = r.organization_id AND o.status = 'active'
-    JOIN directory_membership m ON m.organization_id = o.id AND m.user_id::text = r.payload #>> '{inviter,id}'
-    JOIN directory_user u ON u.id = m.user_id
-    WHERE r.id = ${id}::uuid AND NOT EXISTS (SELECT 1 FROM event e WHERE e.resource_id = r.id AND e.type = 'requested')
-  ), logged AS (
+  WITH logged AS (
     INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger)
-    SELECT id, kind, 'requested', version, ${now}, status, status, 'manual' FROM asked
+    SELECT id, kind, 'requested', version, ${now}, status, status, 'manual' FROM resource r
+    WHERE id = ${id}::uuid AND NOT EXISTS (SELECT 1 FROM event e WHERE e.resource_id = r.id AND e.type = 'requested')
     RETURNING id, resource_id
   )
   INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-  SELECT a.id, a.kind, a.version, 'requested', l.id, 'email', a.email, ${now}, ${now}
-  FROM asked a JOIN logged l ON l.resource_id = a.id
+  SELECT r.id, r.kind, r.version, 'requested', l.id, 'email', u.email, ${now}, ${now}
+  FROM logged l
+  JOIN resource r ON r.id = l.resource_id AND (r.payload ->> 'mail')::boolean
+  JOIN directory_organization o ON o.id = r.organization_id AND o.status = 'active'
+  JOIN directory_membership m ON m.organization_id = o.id AND m.user_id::text = r.payload #>> '{inviter,id}'
+  JOIN directory_user u ON u.id = m.user_id
   RETURNING id, channel`)
 }

@@ -189,7 +189,10 @@ export class Invites {
     return value === undefined ? { status: 'declined' } : this.#refuse(row.id, value, user)
   }
 
-  /** Tells the inviter, once for each invite, that its link is wanted again. Says nothing to whoever asks. */
+  /**
+   * Writes `requested` down, once for each invite, and tells the inviter, if there is one, that its link is wanted again.
+   * Says nothing to whoever asks.
+   */
   async requestNew(token: string): Promise<void> {
     const { row } = await prove(this.#ground, 'invite', token)
     if (!row || row.live || row.seen === 'consumed' || row.seen === 'suspended') return

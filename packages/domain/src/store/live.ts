@@ -45,8 +45,8 @@ export const milliseconds = (ms: number): Fragment => sql`(${ms}::float8 * inter
 /** One of these ids. What is no id, as a forged job may bring it, belongs to nothing. */
 export const among = (ids: readonly string[]): Fragment => sql`id = ANY (${ids.filter((id) => isUuid(id))}::uuid[])`
 
-/** A row of `resource` as it comes from the database. */
-export interface ResourceRow {
+/** What everybody sees of a row of `resource`. */
+export interface SeenRow {
   readonly id: string
   readonly kind: string
   readonly reference: string | null
@@ -66,18 +66,26 @@ export interface ResourceRow {
   readonly expiresAt: Date
   readonly endsAt: Date
   readonly endedAt: Date | null
+  readonly at: Date
+}
+
+/** With what its transitions and its timers go by. */
+export interface ResourceRow extends SeenRow {
   readonly suspendedAt: Date | null
   readonly reminders: number[]
   readonly dueAt: Date | null
   readonly nextStep: Step | null
-  readonly at: Date
 }
 
-/** The columns of a `ResourceRow`. */
-export const columns = (row: Fragment, at: Fragment): Fragment =>
+/** The columns of a `SeenRow`. Each costs a check a hundredth of its time. */
+export const seenColumns = (row: Fragment, at: Fragment): Fragment =>
   sql`${row}.id, ${row}.kind, ${row}.reference, ${row}.scope, ${row}.organization_id AS "organizationId", ${row}.subject, ${row}.payload,
     ${row}.status, ${seenStatus(row, at)} AS seen, ${row}.version, ${row}.uses, ${row}.max_uses AS "maxUses",
     ${row}.max_uses_each AS "maxUsesEach", ${row}.last_used_at AS "lastUsedAt",
     ${row}.issued_at AS "issuedAt", ${row}.starts_at AS "startsAt", ${row}.expires_at AS "expiresAt", ${row}.ends_at AS "endsAt",
-    ${row}.ended_at AS "endedAt", ${row}.suspended_at AS "suspendedAt", ${row}.reminders, ${row}.due_at AS "dueAt", ${row}.next_step AS "nextStep",
-    ${at} AS at`
+    ${row}.ended_at AS "endedAt", ${at} AS at`
+
+/** The columns of a `ResourceRow`. */
+export const columns = (row: Fragment, at: Fragment): Fragment =>
+  sql`${seenColumns(row, at)}, ${row}.suspended_at AS "suspendedAt", ${row}.reminders, ${row}.due_at AS "dueAt",
+    ${row}.next_step AS "nextStep"`

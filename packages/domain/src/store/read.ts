@@ -10,6 +10,8 @@ import {
   join,
   now,
   type ResourceRow,
+  type SeenRow,
+  seenColumns,
   seenStatus,
   sql,
 } from './live.ts'
@@ -26,11 +28,18 @@ const matches = (kind: string | undefined, selector: Selector): Fragment =>
     : sql`r.kind = ${kind} AND r.reference = ${selector.reference}`
 
 export const readResource = async (db: Sql, kind: string | undefined, selector: Selector) => {
-  const rows = await db.$queryRaw<(ResourceRow & { live: boolean })[]>(sql`
-    SELECT ${columns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live
+  const rows = await db.$queryRaw<SeenRow[]>(sql`
+    SELECT ${seenColumns(sql`r`, sql`c.at`)}
     FROM resource r, (SELECT ${now} AS at) c
     WHERE ${matches(kind, selector)} ${typeof selector === 'string' ? empty : sql`ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`}`)
   return rows[0]
+}
+
+/** With its timers and what happens to it next. */
+export const readWholeResource = async (db: Sql, id: string) => {
+  const [row] = await db.$queryRaw<ResourceRow[]>(sql`
+    SELECT ${columns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c WHERE r.id = ${id}::uuid`)
+  return row
 }
 
 /** Waits until nobody is changing this row. */
@@ -90,8 +99,8 @@ export const listResources = (
     ? sql`r.kind >= ${kind} AND ${before === undefined ? sql`r.kind <= ${kind}` : sql`(r.kind, r.id) < (${kind}, ${before}::uuid)`}
         AND ${filtered(rest)}`
     : sql`${filtered(filter)} ${before === undefined ? empty : sql`AND r.id < ${before}::uuid`}`
-  return db.$queryRaw<ResourceRow[]>(sql`
-  SELECT ${columns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
+  return db.$queryRaw<SeenRow[]>(sql`
+  SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
   WHERE ${from}
   ORDER BY ${ofKind ? sql`r.kind DESC, r.id DESC` : sql`r.id DESC`} LIMIT ${page.limit}::int`)
 }
@@ -175,16 +184,17 @@ export const overdue = (db: Sql): Promise<{ kind: string; count: number; oldestM
   GROUP BY kind`)
 
 /** A resource and what proves that somebody holds its token. */
-export type ProvableRow = ResourceRow & {
+export type ProvableRow = SeenRow & {
   readonly live: boolean
   readonly verifier: Uint8Array | null
+  readonly password: string | null
   readonly attempts: number
 }
 
 /** By the half of its token that may be seen, or by its id. */
 export const readProvable = async (db: Sql, kind: string, by: { selector: string } | { id: string }) => {
   const [row] = await db.$queryRaw<ProvableRow[]>(sql`
-    SELECT ${columns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live, r.verifier, r.attempts
+    SELECT ${seenColumns(sql`r`, sql`c.at`)}, ${isLive(sql`r`, sql`c.at`)} AS live, r.verifier, r.password, r.attempts
     FROM resource r, (SELECT ${now} AS at) c
     WHERE ${'id' in by ? sql`r.id = ${by.id}::uuid` : sql`r.selector = ${by.selector}`} AND r.kind = ${kind}`)
   return row

@@ -13,7 +13,6 @@ import {
   nextReminder,
   now,
   type ResourceRow,
-  raw,
   sql,
   toldStatus,
 } from './live.ts'
@@ -23,7 +22,7 @@ export type TransitionRow = ResourceRow &
   (({ readonly moved: true } & Recorded) | { readonly moved: false; readonly refusal: Refusal })
 
 /** What one verb does to a row `l` that is locked. `at` is the instant it is judged at. */
-interface Verb {
+export interface Verb {
   readonly set: Fragment
   /** What it can be done to, of what is not over. */
   readonly to: 'live' | 'unsuspended' | 'suspended' | 'both'
@@ -53,16 +52,16 @@ const refusals = {
  * The rows are locked first and the clock read after that, for a guard alone can wait on somebody's lock and then pass by
  * a clock that was read before.
  */
-const transition = (db: Sql, kinds: readonly Kind[], which: Fragment, verb: Verb, cause: Cause, registry: Registry) =>
+export const transition = (
+  db: Sql,
+  kinds: readonly Kind[],
+  which: Fragment,
+  verb: Verb,
+  cause: Cause,
+  registry: Registry,
+) =>
   db.$queryRaw<TransitionRow[]>(sql`
-  WITH locked AS MATERIALIZED (
-    SELECT * FROM resource WHERE ${which} FOR UPDATE
-  ), looked AS MATERIALIZED (
-    SELECT *, ${now} AS at FROM locked
-  ), judged AS MATERIALIZED (
-    SELECT l.*, CASE WHEN ${isOver(sql`l`, sql`l.at`)} THEN 'ended' ${refusals[verb.to]} ${verb.unless ?? empty} END AS refusal
-    FROM looked l
-  ), ${verb.gate ? sql`${verb.gate.cte},` : empty} moved AS (
+  WITH ${judged(sql`${which} FOR UPDATE`, verb)}, ${verb.gate ? sql`${verb.gate.cte},` : empty} moved AS (
     UPDATE resource r SET ${verb.set}, changed_at = l.at
     FROM judged l ${verb.gate ? sql`JOIN passed USING (id)` : empty}
     WHERE r.id = l.id AND l.refusal IS NULL AND NOT ${isOver(sql`r`, sql`l.at`)}
@@ -78,6 +77,21 @@ const transition = (db: Sql, kinds: readonly Kind[], which: Fragment, verb: Verb
   FROM judged l WHERE l.refusal IS NOT NULL
   ${verb.gate ? heldUp(verb.gate.refusal) : empty}`)
 
+/** What that act would do: judged in the same words, and neither done nor locked. */
+export const judge = (db: Sql, which: Fragment, verb: Verb) =>
+  db.$queryRaw<{ readonly id: string; readonly moved: boolean; readonly refusal: Refusal | null }[]>(sql`
+  WITH ${judged(which, verb)} SELECT id, refusal IS NULL AS moved, refusal FROM judged`)
+
+const judged = (which: Fragment, verb: Verb): Fragment => sql`
+  locked AS MATERIALIZED (
+    SELECT * FROM resource WHERE ${which}
+  ), looked AS MATERIALIZED (
+    SELECT *, ${now} AS at FROM locked
+  ), judged AS MATERIALIZED (
+    SELECT l.*, CASE WHEN ${isOver(sql`l`, sql`l.at`)} THEN 'ended' ${refusals[verb.to]} ${verb.unless ?? empty} END AS refusal
+    FROM looked l
+  )`
+
 const heldUp = (refusal: Refusal): Fragment => sql`
   UNION ALL
   SELECT false, ${refusal}, ${columns(sql`l`, sql`l.at`)}, NULL, NULL, NULL, NULL, NULL
@@ -91,19 +105,19 @@ const ended = (status: Fragment, retention: Fragment) => sql`
 
 const retentionOf = (kind: Kind): Fragment => milliseconds(kind.terms.retention)
 
-export const renewResource = (
-  db: Sql,
-  kind: Kind,
-  id: string,
-  end: { expiresAtMs: number | null; lifeMs: number | null; laterByMs: number | null },
-  cause: Cause,
-  registry: Registry,
-) => {
+/** Until when: an instant as an epoch, or so long from now. With `laterByMs` only if that is later by more. */
+export interface RenewedEnd {
+  readonly expiresAtMs: number | null
+  readonly lifeMs: number | null
+  readonly laterByMs: number | null
+}
+
+export const renewing = (kind: Kind, end: RenewedEnd): Verb => {
   const { minLife, maxLife, reminders } = kind.terms
   const expiresAt = sql`coalesce(${instant(end.expiresAtMs)}, l.at + ${end.lifeMs}::float8 * interval '1 millisecond')::timestamptz(3)`
   const list = sql`${reminders}::int[]`
   const reminder = nextReminder(expiresAt, list, sql`l.at`)
-  const verb: Verb = {
+  return {
     to: 'unsuspended',
     unless: sql`WHEN ${expiresAt} < greatest(l.at, l.starts_at) + ${milliseconds(minLife)} THEN 'too-short'
       WHEN ${expiresAt} > coalesce(l.latest_at, l.issued_at + ${milliseconds(maxLife)}) THEN 'too-long'
@@ -117,13 +131,15 @@ export const renewResource = (
     before: sql`jsonb_build_object('expires_at', l.expires_at, 'version', l.version)`,
     after: sql`jsonb_build_object('expires_at', r.expires_at, 'version', r.version)`,
   }
-  return transition(db, [kind], one(kind, id), verb, cause, registry)
 }
+
+export const renewResource = (db: Sql, kind: Kind, id: string, end: RenewedEnd, cause: Cause, registry: Registry) =>
+  transition(db, [kind], one(kind, id), renewing(kind, end), cause, registry)
 
 const statusBefore = sql`jsonb_build_object('status', ${toldStatus(sql`l`)})`
 const statusAfter = sql`jsonb_build_object('status', r.status)`
 
-const revoking = (retention: Fragment): Verb => ({
+export const revoking = (retention: Fragment): Verb => ({
   to: 'both',
   set: ended(sql`'revoked'`, retention),
   type: sql`'revoked'`,
@@ -156,12 +172,12 @@ export const consumeResource = (
   registry: Registry,
   holder: string | null = null,
 ) => {
-  const last = sql`(l.max_uses IS NOT NULL AND l.uses + 1 >= l.max_uses)`
+  const last = kind.terms.staysUsedUp ? sql`false` : sql`(l.max_uses IS NOT NULL AND l.uses + 1 >= l.max_uses)`
   const verb: Verb = {
     to: 'live',
-    ...(holder === null
-      ? { unless: sql`WHEN l.max_uses_each IS NOT NULL THEN 'no-holder'` }
-      : { gate: { cte: counting(holder), refusal: 'used-up' } }),
+    unless: sql`WHEN l.uses >= l.max_uses THEN 'used-up'
+      ${holder === null ? sql`WHEN l.max_uses_each IS NOT NULL THEN 'no-holder'` : empty}`,
+    ...(holder !== null && { gate: { cte: counting(holder), refusal: 'used-up' } }),
     set: sql`uses = r.uses + 1, last_used_at = l.at,
       status = (CASE WHEN ${last} THEN 'consumed' ELSE r.status END)::lapse_status,
       ended_at = CASE WHEN ${last} THEN l.at END,
@@ -189,7 +205,7 @@ const counting = (holder: string): Fragment => sql`
 /** It may happen several times in one version. */
 const numbered = (type: string): Fragment => sql`${type} || ':' || (extract(epoch FROM l.at) * 1000)::bigint`
 
-const suspending: Verb = {
+export const suspending: Verb = {
   to: 'unsuspended',
   set: sql`suspended_at = l.at`,
   type: sql`'suspended'`,
@@ -199,7 +215,7 @@ const suspending: Verb = {
   after: sql`jsonb_build_object('status', 'suspended')`,
 }
 
-const restoring: Verb = {
+export const restoring: Verb = {
   to: 'suspended',
   set: sql`suspended_at = NULL`,
   type: sql`'restored'`,
@@ -208,52 +224,3 @@ const restoring: Verb = {
   before: sql`jsonb_build_object('status', 'suspended')`,
   after: statusAfter,
 }
-
-/** Which resources something befalls together. */
-export interface Which {
-  readonly kind?: string | undefined
-  readonly organizationId?: string | undefined
-  readonly subject?: string | undefined
-  readonly reference?: string | undefined
-  /** Invites that this user has sent. */
-  readonly inviterId?: string | undefined
-  /** Invites to one of these roles. */
-  readonly roles?: readonly string[] | undefined
-  /** All but this one. */
-  readonly except?: string | undefined
-}
-
-const chosen = (which: Which): Fragment => sql`
-  ${which.kind === undefined ? empty : sql`AND kind = ${which.kind}`}
-  ${which.organizationId === undefined ? empty : sql`AND organization_id = ${which.organizationId}::uuid`}
-  ${which.subject === undefined ? empty : sql`AND subject = ${which.subject}`}
-  ${which.reference === undefined ? empty : sql`AND reference = ${which.reference}`}
-  ${which.inviterId === undefined ? empty : sql`AND kind = 'invite' AND payload #>> '{inviter,id}' = ${which.inviterId}`}
-  ${which.roles === undefined ? empty : sql`AND payload ->> 'role' = ANY (${which.roles}::text[])`}
-  ${which.except === undefined ? empty : sql`AND id <> ${which.except}::uuid`}`
-
-export type CascadeVerb = 'revoke' | 'suspend' | 'restore'
-
-/**
- * One batch of a cascade: what has not ended, by id, after `after`. Kinds that this process does not know are ended too:
- * what it cannot do is to owe their side effects.
- */
-export const cascadeResources = (
-  db: Sql,
-  registry: Registry,
-  verb: CascadeVerb,
-  which: Which,
-  batch: { after: string | undefined; limit: number },
-  cause: Cause,
-) => {
-  const kinds = registry.all
-  const retention = sql`(coalesce((SELECT k.retention FROM unnest(${kinds.map((kind) => kind.name)}::text[],
-      ${kinds.map((kind) => kind.terms.retention)}::float8[]) AS k(kind, retention) WHERE k.kind = l.kind),
-    ${unknownRetention}) * interval '1 millisecond')`
-  const verbs = { revoke: revoking(retention), suspend: suspending, restore: restoring }
-  const rows = sql`status IN ('active', 'grace') ${chosen(which)}
-    ${batch.after === undefined ? empty : sql`AND id > ${batch.after}::uuid`} ORDER BY id LIMIT ${raw(String(batch.limit))}`
-  return transition(db, kinds, rows, verbs[verb], cause, registry)
-}
-
-const unknownRetention = 30 * 24 * 60 * 60 * 1000

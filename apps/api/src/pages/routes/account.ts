@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify'
+import type { Organization } from 'lapse'
 import { z } from 'zod'
 import { forgetSession } from '../../http/cookie.ts'
 import type { App } from '../../routes/route.ts'
@@ -7,7 +8,7 @@ import { accountPage } from '../account.ts'
 import { sendPage } from '../errors.ts'
 import { visitorOf } from '../visitor.ts'
 import type { PagesContext } from './context.ts'
-import { invitationOf, sendAccepted, sendDeclined } from './invites.ts'
+import { invitationOf, sendAccepted, sendDeclined, unconfirmed } from './invites.ts'
 
 const Answer = z.object({ action: z.enum(['join', 'decline']) })
 
@@ -16,20 +17,32 @@ const toAccount = (reply: FastifyReply) => reply.redirect('/account', 303)
 
 /** What waits for whoever is signed in, and where they are signed in. */
 export const accountRoutes = (app: App, { lapse, redeem }: PagesContext): void => {
+  const membershipsOf = async (user: string) => {
+    const memberships = await lapse.memberships.list({ user }, { limit: 200 })
+    const organizations = await Promise.all(memberships.map((one) => lapse.organizations.get(one.organizationId)))
+    return memberships.flatMap(({ role }, i) => {
+      const { name, status } = organizations[i] as Organization
+      return status === 'active' ? { organization: name, role } : []
+    })
+  }
+
   app.get('/account', { schema: { hide: true } }, async (request, reply) => {
     const visitor = visitorOf(request)
     if (!visitor) return toSignIn(reply)
     const { user, session } = visitor
-    const [invites, sessions] = await Promise.all([
+    const [invites, sessions, memberships] = await Promise.all([
       lapse.invites.mine(user),
       lapse.sessions.list(user.id, { limit: 200 }),
+      membershipsOf(user.id),
     ])
     return sendPage(
       reply,
       200,
       accountPage({
         email: user.email,
+        unconfirmed: user.verifiedAt === null ? unconfirmed(user) : undefined,
         now: session.seenAt,
+        memberships,
         invitations: invites.map(({ invite, organization }) => ({
           ...invitationOf(invite),
           organization: organization.name,
@@ -48,7 +61,8 @@ export const accountRoutes = (app: App, { lapse, redeem }: PagesContext): void =
   })
 
   // Where the answer to a form stood, somebody may come back to.
-  app.get('/invites/:id', { schema: { hide: true } }, async (_, reply) => toAccount(reply))
+  for (const path of ['/', '/invites/:id', '/sessions/:id/revoke', '/sessions/revoke', '/sign-out'])
+    app.get(path, { schema: { hide: true } }, async (_, reply) => toAccount(reply))
 
   app.post('/invites/:id', { schema: { hide: true, params: byId, body: Answer } }, async (request, reply) => {
     const user = visitorOf(request)?.user

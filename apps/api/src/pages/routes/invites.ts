@@ -144,7 +144,9 @@ export const sendDeclined = (reply: FastifyReply, { status }: Undenied<Declined>
   status === 'declined' ? sendPage(reply, 200, declinedPage()) : sendWrongAccount(reply, status, user)
 
 const sendWrongAccount = (reply: FastifyReply, why: 'other-address' | 'unverified', user: User | undefined) => {
-  // As the domain has it: nobody signs in by a link of ours to an account of the host's before its address is confirmed.
-  const reason = why === 'unverified' && user?.reference ? 'unverified-elsewhere' : why
+  const reason = why === 'unverified' ? unconfirmed(user) : why
   return sendPage(reply, 403, wrongAccountPage({ signedInAs: user?.email ?? '', reason }))
 }
+
+/** As the domain has it: nobody signs in by a link of ours to an account of the host's before its address is confirmed. */
+export const unconfirmed = (user: User | undefined) => (user?.reference ? 'unverified-elsewhere' : 'unverified')

@@ -1,4 +1,4 @@
-import { LapseError, type Purpose } from 'lapse'
+import { type Lapse, LapseError, type Purpose } from 'lapse'
 import { z } from 'zod'
 import { keepSession } from '../../http/cookie.ts'
 import { selectorOf } from '../../http/redemption.ts'
@@ -10,13 +10,13 @@ import { visitorOf } from '../visitor.ts'
 import { askAgain, email } from './address.ts'
 import type { PagesContext } from './context.ts'
 
-/** Asking for a link, and what the links in our mails lead to: pages with one button, for only a person presses it. */
-export const signInRoutes = (app: App, { lapse, redeem, look, sendSignInLink }: PagesContext): void => {
-  const mustLead = async (token: string, purpose: Purpose): Promise<void> => {
-    const { valid } = await lapse.verifications.look(token, { purposes: [purpose] })
-    if (!valid) throw new LapseError('token_not_valid')
-  }
+const mustLead = async ({ verifications }: Lapse, token: string, purpose: Purpose): Promise<void> => {
+  const { valid } = await verifications.look(token, { purposes: [purpose] })
+  if (!valid) throw new LapseError('token_not_valid')
+}
 
+/** Asking for a link, and what it leads to: a page with one button, for only a person presses it. */
+export const signInRoutes = (app: App, { lapse, redeem, look, sendSignInLink }: PagesContext): void => {
   app.get('/sign-in', { schema: { hide: true } }, async (request, reply) =>
     visitorOf(request) ? reply.redirect('/account', 303) : sendPage(reply, 200, signInPage()),
   )
@@ -32,7 +32,7 @@ export const signInRoutes = (app: App, { lapse, redeem, look, sendSignInLink }: 
   })
 
   app.get('/sign-in/open', { schema: { hide: true, querystring: LinkWithInvite } }, async (request, reply) => {
-    await look(request, () => mustLead(request.query.token, 'sign-in'))
+    await look(request, () => mustLead(lapse, request.query.token, 'sign-in'))
     return sendPage(reply, 200, confirmSignInPage())
   })
 
@@ -50,9 +50,12 @@ export const signInRoutes = (app: App, { lapse, redeem, look, sendSignInLink }: 
         .catch((error) => request.log.error({ err: error }, 'the session before was not ended'))
     return keepSession(reply, opened.token).redirect(invite ? `/invites/open?token=${invite}` : '/account', 303)
   })
+}
 
+/** What the link leads to that confirms an address. */
+export const confirmRoutes = (app: App, { lapse, redeem, look }: PagesContext): void => {
   app.get('/confirm', { schema: { hide: true, querystring: Link } }, async (request, reply) => {
-    await look(request, () => mustLead(request.query.token, 'confirm-email'))
+    await look(request, () => mustLead(lapse, request.query.token, 'confirm-email'))
     return sendPage(reply, 200, confirmEmailPage())
   })
 

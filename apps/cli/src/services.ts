@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { commonVariables, createLapse, type Lapse, lapseOptions, loadConfig, readEnvironment } from 'lapse'
+import { Failure } from './failure.ts'
+import { note } from './output.ts'
+
+/** What a running `npm start` writes down, in its own folder. */
+const ofStart = '.data/env'
+
+/** As given; or else, when nothing is given, as `npm start` has it. */
+const environment = (): Record<string, string | undefined> => {
+  if (process.env.DATABASE_URL || process.env.REDIS_URL) return process.env
+  try {
+    return { ...parseEnv(readFileSync(ofStart, 'utf8')), ...process.env }
+  } catch {
+    return process.env
+  }
+}
+
+/** Does it with Lapse on the services of the environment, and lets go of them. @throws EnvironmentError, ConfigError */
+export const withLapse = async <T>(act: (lapse: Lapse) => Promise<T>): Promise<T> => {
+  const env = readEnvironment(commonVariables, environment())
+  const config = await loadConfig(env.LAPSE_CONFIG)
+  const lapse: Lapse = createLapse({
+    ...lapseOptions(env, config),
+    connections: 4,
+    onError: (error) => note(`Redis was not told: ${(error as Error).message}. The look-ahead brings it.`),
+  })
+  try {
+    return await act(lapse)
+  } finally {
+    await lapse.close()
+  }
+}
+
+/** @throws Failure when Redis does not answer */
+export const requireRedis = async ({ queues }: Lapse): Promise<void> => {
+  await queues.begun
+  await queues.redis.ping().catch((error: Error) => {
+    throw new Failure(`Redis cannot be reached: ${error.message}. Check REDIS_URL; "lapse doctor" says more.`)
+  })
+}

@@ -1,0 +1,54 @@
+import type { Sql } from './database.ts'
+import { purgeAnswers } from './idempotency.ts'
+import { purgeResources } from './store/purge.ts'
+import type { Cause } from './store/record.ts'
+
+export interface CleanupOptions {
+  /** Rows at most, in each table; 10,000 unless said otherwise. */
+  readonly limit?: number | undefined
+  /** Begins no new batch after so long; a minute unless said otherwise. */
+  readonly timeMs?: number | undefined
+}
+
+export interface Cleaned {
+  /** Resources, by kind. */
+  readonly removed: Readonly<Record<string, number>>
+  /** Answers that were kept for their Idempotency-Key. */
+  readonly answers: number
+  /** Whether that was all. */
+  readonly done: boolean
+}
+
+const batchSize = 500
+
+/**
+ * Removes what is past its retention. Several processes may do it at once: each takes other rows, and what one has in
+ * hand is none of the others' business.
+ */
+export const cleanUp = async (
+  db: Sql,
+  { limit = 10_000, timeMs = 60_000 }: CleanupOptions,
+  cause: Cause,
+): Promise<Cleaned> => {
+  const until = performance.now() + timeMs
+  const removed: Record<string, number> = {}
+  const resources = await batches(limit, until, async (most) => {
+    const rows = await purgeResources(db, most, cause)
+    for (const { kind } of rows) removed[kind] = (removed[kind] ?? 0) + 1
+    return rows.length
+  })
+  const answers = await batches(limit, until, (most) => purgeAnswers(db, most))
+  return { removed, answers: answers.count, done: resources.done && answers.done }
+}
+
+/** Until a batch is not full: what it left out is nobody's, or somebody else's. */
+const batches = async (limit: number, until: number, remove: (most: number) => Promise<number>) => {
+  for (let count = 0; ; ) {
+    const most = Math.min(batchSize, limit - count)
+    if (most <= 0) return { count, done: false }
+    const gone = await remove(most)
+    count += gone
+    if (gone < most) return { count, done: true }
+    if (performance.now() >= until) return { count, done: false }
+  }
+}

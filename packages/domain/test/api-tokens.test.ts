@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { apiToken, createDomain, invite, session } from '../src/index.ts'
 import { testMachines } from './machines.ts'
 import { day, hour, minute, second } from './support.ts'
+import { mixed } from './tokens.ts'
 
 const stage = await testMachines([invite, session])
 const { age, apiTokens, company, created, domain, history, holding, lockWaiters } = stage
@@ -97,6 +98,27 @@ describe('verifying', () => {
     expect(await verdict(blocked.token)).toBe('revoked')
   })
 
+  it('two hundred at once, good ones, ended ones and any text among them, get each its own verdict', async () => {
+    const [good, old, gone] = [await created(), await created(), await created()]
+    await age(old.apiToken.id, 91 * day)
+    await apiTokens.revoke(gone.apiToken.id)
+    const fates = [
+      ...[
+        { token: good.token, status: 'valid', id: good.apiToken.id },
+        { token: old.token, status: 'expired', id: old.apiToken.id },
+      ],
+      ...[
+        { token: gone.token, status: 'revoked', id: gone.apiToken.id },
+        { token: 'any text', status: 'unknown', id: undefined },
+      ],
+      { token: mixed(good.token, old.token), status: 'unknown', id: undefined },
+    ]
+    const asked = Array.from({ length: 40 }, () => fates).flat()
+    const verdicts = await Promise.all(asked.map(({ token }) => apiTokens.verify(token)))
+    const told = verdicts.map((one) => ({ status: one.status, id: 'apiToken' in one ? one.apiToken.id : undefined }))
+    expect(told).toEqual(asked.map(({ status, id }) => ({ status, id })))
+  })
+
   it('what is over and was not swept is lapsed on the way, once', async () => {
     const { token, apiToken: made } = await created()
     await age(made.id, 91 * day)
@@ -112,8 +134,17 @@ describe('verifying', () => {
     const user = await users.create({ email: 'u@example.com', verified: true })
     const signedIn = await stage.sessions.issue({ userId: user.id })
     const other = await created()
-    const mixed = token.slice(0, 30) + other.token.slice(30)
-    for (const wrong of ['', 'x', token.slice(0, -1), `${token}0`, token.toUpperCase(), mixed, made.id, signedIn.token])
+    const patched = token.slice(0, 30) + other.token.slice(30)
+    for (const wrong of [
+      '',
+      'x',
+      token.slice(0, -1),
+      `${token}0`,
+      token.toUpperCase(),
+      patched,
+      made.id,
+      signedIn.token,
+    ])
       expect([wrong, await verdict(wrong)]).toEqual([wrong, 'unknown'])
     await sql('UPDATE resource SET verifier = sha256(verifier) WHERE id = $1', [made.id])
     expect(await verdict(token)).toBe('unknown')

@@ -13,7 +13,15 @@ import type { Page } from '../resources.ts'
 import { isSame, newToken, readToken } from '../secret.ts'
 import { resourceOf } from '../seen.ts'
 import { readJwt, signJwt } from './jwt.ts'
-import { keepEnd, lockToken, readTokenRow, setSuccessor, type TokenRow, touchToken } from './token-store.ts'
+import {
+  keepEnd,
+  lockToken,
+  readTokenRow,
+  setSuccessor,
+  type TokenRow,
+  tokensBySelector,
+  touchToken,
+} from './token-store.ts'
 
 export type ApiToken = Resource<ApiTokenPayload>
 
@@ -63,9 +71,11 @@ const longestOverlapMs = durationMs('24h')
 /** Programs and what they may do. */
 export class ApiTokens {
   readonly #ground: Ground
+  readonly #bySelector: ReturnType<typeof tokensBySelector>
 
   constructor(ground: Ground) {
     this.#ground = ground
+    this.#bySelector = tokensBySelector(ground.sql)
   }
 
   /**
@@ -197,14 +207,13 @@ export class ApiTokens {
 
   /** Whose it is, if it is one of ours. */
   async #find(token: string): Promise<{ row: TokenRow | undefined; expMs?: number }> {
-    const db = this.#ground.sql
     if (!token.includes('.')) {
       const { selector, verifier } = readToken('api-token', token)
-      const row = await readTokenRow(db, { selector })
+      const row = await this.#bySelector.load(selector)
       return { row: isSame(verifier, row?.verifier && Buffer.from(row.verifier)) ? row : undefined }
     }
     const claims = await readJwt(this.#ground.secrets, token)
-    const row = claims && (await readTokenRow(db, claims))
+    const row = claims && (await readTokenRow(this.#ground.sql, claims.id))
     return claims && row?.payload.format === 'jwt' ? { row, expMs: claims.expMs } : { row: undefined }
   }
 
@@ -215,7 +224,7 @@ export class ApiTokens {
 
 /** @throws LapseError `not_found` */
 const existing = async (db: Sql, id: string) => {
-  const row = isUuid(id) ? await readTokenRow(db, { id }) : undefined
+  const row = isUuid(id) ? await readTokenRow(db, id) : undefined
   if (!row) throw new LapseError('not_found')
   return row as TokenRow & { readonly payload: ApiTokenPayload }
 }

@@ -1,5 +1,6 @@
+import DataLoader from 'dataloader'
 import type { Sql } from '../database.ts'
-import { columns, isLive, now, type ResourceRow, type SeenRow, seenStatus, sql } from '../store/live.ts'
+import { columns, type Fragment, isLive, now, type ResourceRow, type SeenRow, seenStatus, sql } from '../store/live.ts'
 
 export type TokenRow = SeenRow & { readonly verifier: Uint8Array | null }
 
@@ -9,17 +10,34 @@ const alike = {
   ...({ uses: 0, maxUses: null, maxUsesEach: null } as const),
 }
 
-/** By the half that may be seen, or by its id. Only what differs is read: columns are what verifying takes its time for. */
-export const readTokenRow = async (db: Sql, by: { selector: string } | { id: string }) => {
-  const [row] = await db.$queryRaw<Omit<TokenRow, keyof typeof alike | 'endsAt'>[]>(sql`
+/** Only what differs is read: columns are what verifying takes its time for. */
+const readRows = async (db: Sql, which: Fragment) => {
+  const rows = await db.$queryRaw<(Omit<TokenRow, keyof typeof alike | 'endsAt'> & { selector: string | null })[]>(sql`
     SELECT r.id, r.organization_id AS "organizationId", r.payload, r.status, ${seenStatus(sql`r`, sql`c.at`)} AS seen, r.version,
       r.last_used_at AS "lastUsedAt", r.issued_at AS "issuedAt", r.expires_at AS "expiresAt", r.ended_at AS "endedAt",
-      r.verifier, c.at
+      r.selector, r.verifier, c.at
     FROM resource r, (SELECT ${now} AS at) c
-    WHERE ${'id' in by ? sql`r.id = ${by.id}::uuid` : sql`r.selector = ${by.selector}`} AND r.kind = 'api-token'`)
+    WHERE ${which} AND r.kind = 'api-token'`)
   // They have no grace. Added to the row itself: to spread it into another costs more than proving the token does.
-  return row && Object.assign(row, alike, { endsAt: row.expiresAt })
+  return rows.map((row) => Object.assign(row, alike, { endsAt: row.expiresAt }))
 }
+
+export const readTokenRow = async (db: Sql, id: string): Promise<TokenRow | undefined> =>
+  (await readRows(db, sql`r.id = ${id}::uuid`))[0]
+
+/**
+ * By the half that may be seen. Those asked for in one turn of the event loop are one statement; nothing is kept, so that
+ * what has ended is never told to be good.
+ */
+export const tokensBySelector = (db: Sql): DataLoader<string, TokenRow | undefined> =>
+  new DataLoader(
+    async (selectors) => {
+      const rows = await readRows(db, sql`r.selector = ANY (${[...selectors]}::text[])`)
+      const found = new Map<string | null, TokenRow>(rows.map((row) => [row.selector, row]))
+      return selectors.map((selector) => found.get(selector))
+    },
+    { cache: false, maxBatchSize: 100, batchScheduleFn: setImmediate },
+  )
 
 export type RotatingRow = ResourceRow & { readonly live: boolean; readonly successorId: string | null }
 

@@ -29,8 +29,9 @@ import {
   countResources,
   listResources,
   type ResourceFilter,
+  readByReference,
   readDeadHolders,
-  readResource,
+  resourcesById,
   type Selector,
 } from './store/read.ts'
 import {
@@ -70,6 +71,7 @@ export class Resources {
   readonly #tx: Prisma.TransactionClient | undefined
   readonly #registry: Registry
   readonly #onLapsed: (rows: readonly AdvancedRow[]) => void
+  readonly #byId: ReturnType<typeof resourcesById>
 
   constructor(
     database: Database,
@@ -81,6 +83,7 @@ export class Resources {
     this.#registry = registry
     this.#onLapsed = onLapsed
     this.#tx = tx
+    this.#byId = resourcesById(this.#db)
   }
 
   /** The same verbs inside a transaction. */
@@ -104,7 +107,7 @@ export class Resources {
       const [issued] = await this.#insert([kind], [draft], by, () => '')
       if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
-      const holder = await readResource(this.#db, kind.name, { reference: input.reference ?? '' })
+      const holder = await readByReference(this.#db, kind.name, input.reference ?? '')
       if ((holder && !hasEnded(holder.seen)) || tries === 2)
         throw new LapseError('reference_taken', { field: 'reference', detail: `It belongs to ${holder?.id}.` })
       if (holder) await this.#makeRoom(kind, [holder.id])
@@ -326,12 +329,14 @@ export class Resources {
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
     if (typeof selector === 'string') return isUuid(selector) ? selector : undefined
-    return (await readResource(this.#db, kind, selector))?.id
+    return (await readByReference(this.#db, kind, selector.reference))?.id
   }
 
   /** What is no id belongs to nothing. */
   async #read(kind: string | undefined, selector: Selector) {
-    return typeof selector === 'string' && !isUuid(selector) ? undefined : readResource(this.#db, kind, selector)
+    if (typeof selector !== 'string') return readByReference(this.#db, kind ?? '', selector.reference)
+    const row = isUuid(selector) ? await this.#byId(selector.toLowerCase()) : undefined
+    return kind === undefined || row?.kind === kind ? row : undefined
   }
 
   async #existing(kind: string, selector: Selector): Promise<string> {

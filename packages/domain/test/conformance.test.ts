@@ -9,7 +9,7 @@ import { advanceResources } from '../src/store/advance.ts'
 import { cascadeResources } from '../src/store/cascade.ts'
 import { type Draft, insertResources } from '../src/store/issue.ts'
 import { columns, isLive as isLiveSql, now, type ResourceRow, sql } from '../src/store/live.ts'
-import { countResources, listResources, readResource } from '../src/store/read.ts'
+import { countResources, listResources, resourcesById } from '../src/store/read.ts'
 import { consumeResource, expireResource, renewResource, revokeResource } from '../src/store/transition.ts'
 import { frozenClock } from './frozen-clock.ts'
 import {
@@ -187,7 +187,7 @@ it('one refused draft keeps the whole statement from writing anything', async ()
     [null, 'too-short'],
     [null, 'too-long'],
   ])
-  for (const { id } of drafts) expect(await readResource(database, 'life', id)).toBeUndefined()
+  for (const { id } of drafts) expect(await resourcesById(database)(id)).toBeUndefined()
 })
 
 it('C3: at exactly T all reads and all layers agree that it has ended; a millisecond before, none does', async () => {

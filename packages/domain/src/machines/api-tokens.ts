@@ -209,7 +209,7 @@ export class ApiTokens {
   async #find(token: string): Promise<{ row: TokenRow | undefined; expMs?: number }> {
     if (!token.includes('.')) {
       const { selector, verifier } = readToken('api-token', token)
-      const row = await this.#bySelector.load(selector)
+      const row = await this.#bySelector(selector)
       return { row: isSame(verifier, row?.verifier && Buffer.from(row.verifier)) ? row : undefined }
     }
     const claims = await readJwt(this.#ground.secrets, token)

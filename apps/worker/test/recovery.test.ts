@@ -64,17 +64,18 @@ describe('recovery', () => {
     const app = await stage(redis)
     const worker = await app.startWorker()
     const soon = await app.lapse.issue('pass', { expiresIn: '1s' })
-    const later = await app.lapse.issue('pass', { expiresIn: '6s' })
-    const reminded = await app.lapse.issue('lease', { expiresIn: '8s' })
+    // Far enough ahead to be seen armed again, however slow this machine is.
+    const later = await app.lapse.issue('pass', { expiresIn: '15s' })
+    const reminded = await app.lapse.issue('lease', { expiresIn: '17s' })
     await redis.flush()
     await app.happened(soon.id, 'expired', 15_000)
     await until(async () => (await app.timers(later.id)).includes(`${later.id}-expire-v1`), {
       what: 'the timer, armed again',
     })
-    const expired = await app.happened(later.id, 'expired')
+    const expired = await app.happened(later.id, 'expired', 30_000)
     expect(expired.trigger).toBe('job')
     expect(expired.latenessMs).toBeLessThan(1_000)
-    await app.happened(reminded.id, 'expired')
+    await app.happened(reminded.id, 'expired', 30_000)
     const story = await app.story(reminded.id)
     expect(story.map((event) => event.type)).toEqual(['issued', 'reminded', 'reminded', 'grace', 'expired'])
     expect(new Set(story.slice(1).map((event) => event.trigger))).toEqual(new Set(['job']))

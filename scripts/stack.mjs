@@ -42,11 +42,15 @@ export const startStack = async ({ prepare = async () => {}, program, level = WA
     REDIS_URL: redis.url,
     SMTP_URL: mail.smtpUrl,
     LAPSE_MAIL_FROM: process.env.LAPSE_MAIL_FROM || 'Lapse <lapse@localhost>',
+    // Alerts go to the inbox, and never by somebody's own server to nobody.
+    LAPSE_OPERATOR_EMAIL: process.env.LAPSE_OPERATOR_EMAIL || (process.env.SMTP_URL ? '' : 'operator@example.com'),
     LAPSE_SECRET: process.env.LAPSE_SECRET || lastingSecret(),
     LAPSE_PUBLIC_URL: process.env.LAPSE_PUBLIC_URL || at(api),
     LAPSE_ROOT_TOKEN: process.env.LAPSE_ROOT_TOKEN || newRootToken(),
     LAPSE_BOARD_USER: process.env.LAPSE_BOARD_USER || 'lapse',
     LAPSE_BOARD_PASSWORD: process.env.LAPSE_BOARD_PASSWORD || randomBytes(12).toString('base64url'),
+    // What is tried out listens on this machine.
+    LAPSE_ALLOW_ADDRESSES: process.env.LAPSE_ALLOW_ADDRESSES ?? '127.0.0.0/8,::1/128',
     HOST: host,
     PORT: String(api),
     LAPSE_WORKER_PORT: String(worker),
@@ -131,7 +135,15 @@ const show = (name, line, level) => {
 /** For the command line, as long as we run: the services, and what the processes have to agree on. */
 const keepEnvironment = (env) => {
   const file = '.data/env'
-  const names = ['DATABASE_URL', 'REDIS_URL', 'LAPSE_SECRET', 'LAPSE_PREFIX', 'LAPSE_CONFIG', 'LAPSE_HORIZON_HOURS']
+  const names = [
+    'DATABASE_URL',
+    'REDIS_URL',
+    'LAPSE_SECRET',
+    'LAPSE_PREFIX',
+    'LAPSE_CONFIG',
+    'LAPSE_HORIZON_HOURS',
+    'LAPSE_ALLOW_ADDRESSES',
+  ]
   const lines = names.filter((name) => env[name]).map((name) => `${name}="${env[name]}"\n`)
   rmSync(file, { force: true })
   writeFileSync(file, lines.join(''), { mode: 0o600 })

@@ -1,4 +1,4 @@
-import { defineConfig, defineKind } from 'lapse'
+import { defineConfig, defineKind, GiveUp, TryAgain } from 'lapse'
 import { z } from 'zod'
 
 export default defineConfig({
@@ -15,7 +15,23 @@ export default defineConfig({
       contact: ({ payload }) => payload.email,
       mail: { expired: ({ until }) => ({ subject: 'Your pass has ended', lines: [`It was good until ${until}.`] }) },
       hooks: { expired: async (tx) => void (await tx.$executeRaw`SELECT 1`) }, // in the same commit, on the whole batch
-      handlers: { expired: ({ resource, deliveryId }) => console.log(resource.id, deliveryId) }, // afterwards, at least once
+      // Afterwards, at least once: a function, or one with how it is tried.
+      handlers: {
+        consumed: ({ resource }) => console.log('checked in', resource.id),
+        expired: {
+          run: async ({ resource, deliveryId, signal }) => {
+            const address = `https://desk.example.com/passes/${resource.id}`
+            const headers = { 'idempotency-key': deliveryId } // the same at every attempt
+            const answer = await fetch(address, { method: 'DELETE', headers, signal })
+            if (answer.status === 404) throw new GiveUp('The desk does not know this pass.') // never again
+            if (answer.status === 503) throw new TryAgain('The desk is closed.', '15m') // not before
+            if (!answer.ok) throw new Error(`The desk answered ${answer.status}.`) // after the next wait
+          },
+          attempts: 5, // LAPSE_RETRY_ATTEMPTS by default
+          backoff: { first: '1m', most: '1h' }, // LAPSE_RETRY_SECONDS, doubling up to an hour, by default
+          timeout: '2m', // a minute by default, at most 15: then `signal` is aborted
+        },
+      },
     }),
   ],
   mail: { from: 'Front desk <desk@example.com>' },

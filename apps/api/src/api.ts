@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import { createLapse, type Lapse, type LapseConfig, lapseOptions } from 'lapse'
+import { createLapse, type Lapse, type LapseConfig, lapseOptions, startWatch } from 'lapse'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import type { Env } from './env.ts'
@@ -21,14 +21,19 @@ export const startApi = async (env: Env, config: LapseConfig, log: Logger) => {
       )
     if (env.LAPSE_BOARD_PASSWORD && env.LAPSE_BOARD_PASSWORD.length < 12)
       log.warn('LAPSE_BOARD_PASSWORD is shorter than 12 characters. Choose a longer one.')
+    metrics.watch(lapse)
     const app = await buildApp({ lapse, env, metrics, log })
     await app.listen({ host: env.HOST, port: env.PORT })
     const { port } = app.server.address() as AddressInfo
+    // Here too: a worker that is gone tells nobody.
+    const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) =>
+      log.warn({ err: error }, 'could not look for alerts'),
+    )
     return {
       url: `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`,
       /** Takes no new connection, finishes what it has begun, and lets go of the services. */
       close: async () => {
-        await app.close()
+        await Promise.all([app.close(), watching.stop()])
         await lapse.close()
       },
     }

@@ -25,6 +25,8 @@ const tags = [
   { name: 'promo-codes', description: 'Codes that people type to get something.' },
   { name: 'share-links', description: 'Whoever has the link may see something for a while.' },
   { name: 'access-grants', description: 'Who may do what, until it ends by itself; and what changes about that.' },
+  { name: 'http-calls', description: 'Calls that are made when their time comes.' },
+  { name: 'webhook-endpoints', description: 'Who is told over HTTP of what happens.' },
   { name: 'events', description: 'The audit.' },
   { name: 'deliveries', description: 'The ledger of side effects.' },
   { name: 'operation', description: 'For those who run it; no token is needed.' },

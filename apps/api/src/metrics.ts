@@ -1,9 +1,12 @@
-import type { LapseOptions } from 'lapse'
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { gauges, type Lapse, type LapseOptions, withDeadline } from 'lapse'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 type Lapsed = Parameters<NonNullable<LapseOptions['onLapsed']>>[0]
 
-/** What this process has seen. */
+/** So long PostgreSQL may take to answer. */
+const askMs = 2_000
+
+/** What this process has seen; and with `watch`, what PostgreSQL says when asked. */
 export const createMetrics = () => {
   const registry = new Registry()
   const registers = [registry]
@@ -40,6 +43,19 @@ export const createMetrics = () => {
   })
   return {
     registry,
+    watch: (lapse: Lapse) => {
+      for (const { read, ...about } of gauges)
+        new Gauge({
+          ...about,
+          registers,
+          async collect() {
+            // Without PostgreSQL there is the rest.
+            const values = await withDeadline(read(lapse), askMs).catch(() => [])
+            this.reset()
+            for (const [labels, value] of values) this.set(labels, value)
+          },
+        })
+    },
     /** `route` is the pattern, so that no id becomes a label. */
     answered: (method: string, route: string, status: number, seconds: number) =>
       duration.observe({ method, route, status }, seconds),

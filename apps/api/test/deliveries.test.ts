@@ -36,6 +36,20 @@ describe('deliveries', () => {
     expect(await ids('status=sent')).toEqual([])
     expect(await ids('kind=ticket')).toEqual([])
     expect((await api.call('GET', '/v1/deliveries?channel=fax')).body).toMatchObject({ status: 422, field: 'channel' })
+    expect(await ids(`event=expired&target=pass.expired&since=${delivery.created_at}`)).toContain(delivery.id)
+    expect(await ids(`until=${delivery.created_at}`)).not.toContain(delivery.id)
+    expect(await ids('event=issued')).toEqual([])
+    expect(await ids('organization_id=00000000-0000-4000-8000-000000000000')).toEqual([])
+    expect((await api.call('GET', '/v1/deliveries?since=today')).body).toMatchObject({ status: 422, field: 'since' })
+  })
+
+  it('one that is outstanding can be called off, once', async () => {
+    const { id } = await owed()
+    const { status, body } = await api.call('POST', `/v1/deliveries/${id}/cancel`)
+    expect([status, body.status, body.next_attempt_at]).toEqual([200, 'cancelled', null])
+    const again = await api.call('POST', `/v1/deliveries/${id}/cancel`)
+    expect(again.body).toMatchObject({ status: 409, code: 'not_cancellable', detail: 'It is cancelled.' })
+    expect((await api.call('POST', '/v1/deliveries/nonsense/cancel')).status).toBe(404)
   })
 
   it('a dead one shows its attempts and can be retried: it is due, and its job is there', async () => {
@@ -57,9 +71,13 @@ describe('deliveries', () => {
     const deliveries = [await owed(), await owed(), await owed()]
     for (const { id } of deliveries) await giveUp(id)
     const retry = async (body?: object) => (await api.call('POST', '/v1/deliveries/retry', body)).body
-    expect(await retry({ channel: 'email' })).toEqual({ retried: 0 })
-    expect(await retry({ resource_id: deliveries[0].resource_id })).toEqual({ retried: 1 })
-    expect(await retry()).toEqual({ retried: 2 })
+    const all = { done: true, after: null }
+    expect(await retry({ channel: 'email' })).toEqual({ retried: 0, ...all })
+    expect(await retry({ until: '2020-01-01T00:00:00Z' })).toEqual({ retried: 0, ...all })
+    expect(await retry({ resource_id: deliveries[0].resource_id })).toEqual({ retried: 1, ...all })
+    expect(await retry({ after: deliveries[1].id, event: 'expired' })).toEqual({ retried: 1, ...all })
+    expect(await retry()).toEqual({ retried: 1, ...all })
     expect(await retry({ status: 'dead' })).toMatchObject({ status: 422, field: 'status' })
+    expect(await retry({ after: 'nonsense' })).toMatchObject({ status: 422, field: 'after' })
   })
 })

@@ -12,6 +12,9 @@ interface Place {
   readonly resources: readonly string[]
   readonly membership: string
   readonly delivery: string
+  readonly endpoint: string
+  /** A test that it was sent. */
+  readonly webhook: string
   readonly scope: string
   readonly subject: string
   readonly token: string
@@ -193,14 +196,61 @@ const table: Record<string, 'unbound' | 'secret' | ((place: Place) => Asked[])> 
   'GET /v1/access-grants/export': (place) => grantLists('/v1/access-grants/export', place),
   'GET /v1/access-grants/watch': (place) => grantLists('/v1/access-grants/watch', place),
 
+  'POST /v1/http-calls': ({ organization, reference }) =>
+    [organization, reference].map((name) => [
+      '/v1/http-calls',
+      { url: 'https://example.com/', expires_in: 60, organization: name },
+    ]),
+  'GET /v1/http-calls': ({ organization, scope, subject }) => [
+    [`/v1/http-calls?organization_id=${organization}&count=true`],
+    [`/v1/http-calls?scope=${scope}&count=true`],
+    [`/v1/http-calls?subject=${subject}&count=true`],
+  ],
+  'GET /v1/http-calls/{id}': (place) => place.resources.map((id) => [`/v1/http-calls/${id}`]),
+  'POST /v1/http-calls/{id}/reschedule': (place) =>
+    place.resources.map((id) => [`/v1/http-calls/${id}/reschedule`, { expires_in: 60 }]),
+  'POST /v1/http-calls/{id}/make-now': (place) => place.resources.map((id) => [`/v1/http-calls/${id}/make-now`]),
+  'POST /v1/http-calls/{id}/cancel': (place) => place.resources.map((id) => [`/v1/http-calls/${id}/cancel`]),
+
+  'POST /v1/webhook-endpoints': ({ organization, reference }) =>
+    [organization, reference].map((name) => [
+      '/v1/webhook-endpoints',
+      { url: 'https://example.com/hook', organization: name },
+    ]),
+  'GET /v1/webhook-endpoints': ({ organization }) => [[`/v1/webhook-endpoints?organization_id=${organization}`]],
+  'GET /v1/webhook-endpoints/{id}': ({ endpoint }) => [[`/v1/webhook-endpoints/${endpoint}`]],
+  'PATCH /v1/webhook-endpoints/{id}': ({ endpoint }) => [[`/v1/webhook-endpoints/${endpoint}`, { description: 'x' }]],
+  'DELETE /v1/webhook-endpoints/{id}': ({ endpoint }) => [[`/v1/webhook-endpoints/${endpoint}`]],
+  'POST /v1/webhook-endpoints/{id}/rotate-secret': ({ endpoint }) => [
+    [`/v1/webhook-endpoints/${endpoint}/rotate-secret`],
+  ],
+  'POST /v1/webhook-endpoints/{id}/disable': ({ endpoint }) => [[`/v1/webhook-endpoints/${endpoint}/disable`]],
+  'POST /v1/webhook-endpoints/{id}/enable': ({ endpoint }) => [[`/v1/webhook-endpoints/${endpoint}/enable`]],
+  'POST /v1/webhook-endpoints/{id}/test': ({ endpoint }) => [[`/v1/webhook-endpoints/${endpoint}/test`]],
+  'POST /v1/webhook-endpoints/{id}/replay': ({ endpoint }) => [
+    [`/v1/webhook-endpoints/${endpoint}/replay`, { since: '2020-01-01T00:00:00Z' }],
+  ],
+
   'GET /v1/events': 'unbound',
-  'GET /v1/deliveries': ({ resources }) => resources.map((id) => [`/v1/deliveries?resource_id=${id}`]),
-  'GET /v1/deliveries/{id}': ({ delivery }) => [[`/v1/deliveries/${delivery}`]],
-  'POST /v1/deliveries/{id}/retry': ({ delivery }) => [[`/v1/deliveries/${delivery}/retry`]],
-  'POST /v1/deliveries/retry': ({ resources }) => [
+  'GET /v1/deliveries': ({ organization, resources }) => [
+    [`/v1/deliveries?organization_id=${organization}`],
+    ...resources.map((id): Asked => [`/v1/deliveries?resource_id=${id}`]),
+  ],
+  'GET /v1/alerts': 'unbound',
+  'GET /v1/deliveries/{id}': ({ delivery, webhook }) => [delivery, webhook].map((id) => [`/v1/deliveries/${id}`]),
+  'POST /v1/deliveries/{id}/retry': ({ delivery, webhook }) =>
+    [delivery, webhook].map((id) => [`/v1/deliveries/${id}/retry`]),
+  'POST /v1/deliveries/{id}/replay': ({ delivery, webhook }) =>
+    [delivery, webhook].map((id) => [`/v1/deliveries/${id}/replay`]),
+  'POST /v1/deliveries/{id}/cancel': ({ delivery }) => [[`/v1/deliveries/${delivery}/cancel`]],
+  'POST /v1/deliveries/retry': ({ organization, resources }) => [
+    ['/v1/deliveries/retry', { organization_id: organization }],
     ...resources.map((id): Asked => ['/v1/deliveries/retry', { resource_id: id }]),
     ['/v1/deliveries/retry'],
   ],
+  'POST /v1/deliveries/{id}/bounced': 'unbound',
+  'GET /v1/mail-suppressions': 'unbound',
+  'DELETE /v1/mail-suppressions/{id}': 'unbound',
   'GET /v1/abuse': 'unbound',
 }
 
@@ -250,6 +300,7 @@ beforeAll(async () => {
     code,
     link,
     await post('/v1/access-grants', { ...grant, organization: other.id, expires_in: 3600 }),
+    await post('/v1/http-calls', { ...about, url: 'https://example.com/theirs', expires_in: 3600 }),
   ]
   const ended = await post('/v1/trials', { ...about, email: 'their@example.com', grace: 0 })
   await api.call('POST', `/v1/resources/${ended.id}/expire`)
@@ -257,6 +308,8 @@ beforeAll(async () => {
   await api.sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = now() WHERE id = $1`, [
     delivery.id,
   ])
+  const endpoint = await post('/v1/webhook-endpoints', { url: 'https://example.com/hook', organization: other.id })
+  const { delivery_id: webhook } = (await api.call('POST', `/v1/webhook-endpoints/${endpoint.id}/test`)).body
   // What belongs to no organization is not there for one either.
   const session = await post('/v1/sessions', { user: user.id })
   const verification = await post('/v1/verifications', {
@@ -267,11 +320,12 @@ beforeAll(async () => {
   theirs = {
     ...{ organization: other.id, reference: 'theirs', membership: membership.id, delivery: delivery.id },
     ...{ scope: 'their-scope', subject: 'their-subject', token: token.token, code: 'THEIR-CODE', pass },
-    grant,
+    ...{ grant, endpoint: endpoint.id, webhook },
     resources: [...made.map(({ id }) => id), ended.id, ...root],
   }
   nobodys = {
     ...{ organization: randomUUID(), reference: 'nobodys', membership: randomUUID(), delivery: randomUUID() },
+    ...{ endpoint: randomUUID(), webhook: randomUUID() },
     ...{
       scope: 'no-scope',
       subject: 'no-subject',
@@ -308,6 +362,7 @@ const everythingElse = () =>
       (SELECT jsonb_agg(m ORDER BY id) FROM directory_membership m) AS memberships,
       (SELECT jsonb_agg(o ORDER BY id) FROM directory_organization o) AS organizations,
       (SELECT jsonb_agg(u ORDER BY id) FROM directory_user u) AS users, (SELECT count(*) FROM redemption) AS redemptions,
+      (SELECT jsonb_agg(w ORDER BY id) FROM webhook_endpoint w WHERE organization_id IS DISTINCT FROM $1) AS endpoints,
       (SELECT count(*) FROM event e JOIN resource r ON r.id = e.resource_id
         WHERE r.organization_id IS DISTINCT FROM $1) AS events`,
     [own.id],
@@ -347,7 +402,8 @@ describe('a token that is bound to an organization', () => {
   }, 120_000)
 
   it('lists hold nothing of another organization, whatever is asked for', async () => {
-    const secrets = [...theirs.resources, theirs.organization, theirs.membership, theirs.delivery, 'their']
+    const { organization, membership, delivery, endpoint, webhook } = theirs
+    const secrets = [...theirs.resources, organization, membership, delivery, endpoint, webhook, 'their']
     const seen: string[] = []
     for (const { name, method, path } of operations) {
       if (method !== 'GET' || path.includes('{id}') || rowOf(name) === 'unbound') continue
@@ -382,6 +438,7 @@ describe('a token that is bound to an organization', () => {
         ['/v1/api-tokens', { name: 'x', scopes: ['*'] }],
         ['/v1/promo-codes', {}],
         ['/v1/share-links', { title: 'x' }],
+        ['/v1/http-calls', { url: 'https://example.com/', expires_in: 60 }],
         ['/v1/access-grants', { resource: `document:${randomUUID()}`, relation: 'viewer', subject: 'user:7' }],
         ['/v1/invites', { email: `${randomUUID()}@example.com`, role: 'member', deliver: 'return' }],
       ] as const) {

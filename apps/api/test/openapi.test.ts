@@ -112,8 +112,11 @@ describe('the description', () => {
       'memberships',
       'invites',
       'api-tokens',
+      'webhook-endpoints',
     ]
-    for (const path of [...names, 'verifications', 'promo-codes', 'share-links'].map((name) => `/v1/${name}`)) {
+    for (const path of [...names, 'verifications', 'promo-codes', 'share-links', 'http-calls'].map(
+      (name) => `/v1/${name}`,
+    )) {
       const { examples } = description.paths[path].post.requestBody.content['application/json']
       expect((await api.call('POST', path, examples.example.value)).status).toBe(201)
     }

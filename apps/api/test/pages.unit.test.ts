@@ -6,6 +6,7 @@ import { contentSecurityPolicy } from '../src/pages/layout.ts'
 import * as notice from '../src/pages/notice.ts'
 import * as share from '../src/pages/share-link.ts'
 import * as signIn from '../src/pages/sign-in.ts'
+import * as unsubscribe from '../src/pages/unsubscribe.ts'
 import { browserInWords, inWords } from '../src/pages/words.ts'
 
 const now = new Date('2027-03-03T12:05:00Z')
@@ -52,6 +53,9 @@ const constants: [string, () => string][] = [
   ['a wrong password', () => share.sharePage({ asksPassword: true, error: 'This is not it.' })],
   ['a share link that does not work', share.invalidSharePage],
   ['a shared page that is closed', share.closedSharePage],
+  ['no more reminders?', unsubscribe.unsubscribePage],
+  ['no more reminders', unsubscribe.unsubscribedPage],
+  ['a link to stop reminders that does not work', unsubscribe.invalidUnsubscribePage],
   ['too many', () => notice.tooManyPage({ retryAfter: 90, wasOpened: true })],
   ['unavailable', () => notice.unavailablePage({ retryAfter: 2, wasOpened: true })],
   ['not found', notice.notFoundPage],

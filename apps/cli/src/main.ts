@@ -1,5 +1,6 @@
 import { CommanderError, program } from 'commander'
 import { cleanup } from './commands/cleanup.ts'
+import { deliveries } from './commands/deliveries.ts'
 import { doctor } from './commands/doctor.ts'
 import { forecast } from './commands/forecast.ts'
 import { inspect } from './commands/inspect.ts'
@@ -7,6 +8,7 @@ import { migrate } from './commands/migrate.ts'
 import { rearm } from './commands/rearm.ts'
 import { sweep } from './commands/sweep.ts'
 import { tokens } from './commands/tokens.ts'
+import { webhooks } from './commands/webhooks.ts'
 import { codes, explain } from './failure.ts'
 
 program
@@ -20,7 +22,8 @@ Exit codes: ${codes.well} all is well, ${codes.wrong} something is wrong or was 
   )
   .exitOverride()
 
-for (const add of [migrate, doctor, inspect, forecast, sweep, rearm, cleanup, tokens]) add(program)
+for (const add of [migrate, doctor, inspect, forecast, sweep, rearm, cleanup, tokens, deliveries, webhooks])
+  add(program)
 
 // What is read through a pipe that has been closed is read no more.
 process.stdout.on('error', () => process.exit())

@@ -20,3 +20,13 @@ export const duration = (text: string): number => {
 
 /** For an option that may be given several times. */
 export const several = (text: string, before: string[] = []): string[] => [...before, text]
+
+/** For an option that is an instant, or how long ago it was. */
+export const instant = (text: string): Date => {
+  if (/^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/i.test(text) && !Number.isNaN(Date.parse(text))) return new Date(text)
+  try {
+    return new Date(Date.now() - durationMs(text as Duration))
+  } catch {
+    throw new InvalidArgumentError('It must be an instant such as 2026-12-01T10:00:00Z, or how long ago: 2h, 7d.')
+  }
+}

@@ -20,14 +20,19 @@ describe('the command line', () => {
     const { code, out } = await run({}, '--help')
     expect(code).toBe(0)
     const names = [...out.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
-    const all = ['migrate', 'doctor', 'inspect', 'forecast', 'sweep', 'rearm', 'cleanup', 'tokens']
-    expect(names).toEqual(all)
-    const subcommands = ['create', 'revoke', 'list'].map((name) => ['tokens', name])
+    const groups = {
+      tokens: ['create', 'revoke', 'list'],
+      deliveries: ['list', 'show', 'retry', 'retry-dead', 'cancel'],
+      webhooks: ['list', 'test', 'disable', 'enable', 'replay'],
+    }
+    const single = ['migrate', 'doctor', 'inspect', 'forecast', 'sweep', 'rearm', 'cleanup']
+    expect(names).toEqual([...single, ...Object.keys(groups)])
+    const subcommands = Object.entries(groups).flatMap(([group, subs]) => subs.map((name) => [group, name]))
     const each = async (args: string[]) => {
       const help = await run({}, ...args, '--help')
       expect([args, help.code, help.out]).toEqual([args, 0, expect.stringContaining('Example:\n  ')])
     }
-    await Promise.all([...all.filter((name) => name !== 'tokens').map((name) => [name]), ...subcommands].map(each))
+    await Promise.all([...single.map((name) => [name]), ...subcommands].map(each))
   })
 
   it('tells a wrong command or environment by exit code 2, in words and without a stack', async () => {
@@ -170,6 +175,106 @@ describe('lapse inspect', () => {
         code: 1,
         err: expect.stringContaining('no such resource'),
       })
+  })
+})
+
+describe('lapse deliveries', () => {
+  const dead = async (own: Awaited<ReturnType<typeof stage>>) => {
+    const { id: resource } = await own.trial()
+    await own.age(resource, 9 * day)
+    await own.run('sweep')
+    const [delivery] = await own.lapse.deliveries.list({ resourceId: resource })
+    const id = delivery?.id ?? ''
+    await own.sql(
+      `WITH tried AS (INSERT INTO delivery_attempt (delivery_id, number, at, duration_ms, status, error, code, answer)
+        VALUES ($1, 1, now(), 12, 'dead', 'it was refused', 550, 'no such mailbox'))
+      UPDATE delivery SET status = 'dead', attempts = 1, last_error = 'it was refused', settled_at = now(), next_attempt_at = NULL WHERE id = $1`,
+      [id],
+    )
+    return { id, resource }
+  }
+
+  it('list and show what gave up and why, by filters; retry and cancel act on it', async () => {
+    const own = await stage()
+    expect(await own.run('deliveries', 'list')).toMatchObject({ code: 0, out: 'There is none.\n' })
+    const { id, resource } = await dead(own)
+    const filters = ['--channel', 'email', '--kind', 'trial', '--target', 'ada@example.com', '--resource', resource]
+    const list = await own.run('deliveries', 'list', '--status', 'dead', '--since', '1h', ...filters)
+    expect(list.code).toBe(0)
+    expect(list.out).toMatch(
+      new RegExp(`^${id} {2}dead {2}\\S+ {2}trial \\w+ {2}email to ada@example.com {2}1 attempt {2}it was refused\\n$`),
+    )
+    expect(
+      JSON.parse((await own.run('deliveries', 'list', '--event', 'expired', '--until', '1h', '--json')).out),
+    ).toEqual([])
+    const { out } = await own.run('deliveries', 'show', id)
+    expect(out).toMatch(new RegExp(`^email ${id}\\n {2}status +dead\\n {2}what +\\w+ of trial ${resource}, version 1`))
+    expect(out).toMatch(/^ {2}1 {2}dead {2}\S+ {2}12 ms {2}550 {2}it was refused · no such mailbox$/m)
+    expect(JSON.parse((await own.run('deliveries', 'show', id, '--json')).out)).toMatchObject({ log: [{ code: 550 }] })
+
+    expect((await own.run('deliveries', 'retry', id)).out).toContain('It is due now.')
+    expect(await own.lapse.queues.email.getJob(`${id}-r1`)).toBeDefined()
+    expect(await own.run('deliveries', 'retry', id)).toMatchObject({ code: 1, err: expect.stringContaining('pending') })
+    expect((await own.run('deliveries', 'cancel', id)).out).toBe('It is cancelled.\n')
+    expect(await own.run('deliveries', 'cancel', id)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('cancelled'),
+    })
+    expect(await own.run('deliveries', 'show', 'nonsense')).toMatchObject({
+      ...{ code: 1, err: expect.stringContaining('no delivery with this id') },
+    })
+    for (const [option, value, said] of [
+      ['--status', 'lost', 'Allowed choices'],
+      ['--since', 'yesterday', 'how long ago'],
+    ] as const)
+      expect(await own.run('deliveries', 'list', option, value)).toMatchObject({
+        ...{ code: 2, err: expect.stringContaining(said) },
+      })
+  })
+
+  it('retry-dead tries again all that are meant, and says how many', async () => {
+    const own = await stage()
+    const [one, two] = [await dead(own), await dead(own)]
+    expect((await own.run('deliveries', 'retry-dead', '--channel', 'webhook')).out).toBe('None of them is dead.\n')
+    expect((await own.run('deliveries', 'retry-dead', '--resource', one.resource)).out).toBe('1 is due now.\n')
+    expect(JSON.parse((await own.run('deliveries', 'retry-dead', '--json')).out)).toEqual({ retried: 1 })
+    expect((await own.lapse.deliveries.get(two.id)).status).toBe('pending')
+  })
+})
+
+describe('lapse webhooks', () => {
+  it('list, test, disable, enable, and replay what was missed', async () => {
+    const own = await stage()
+    expect((await own.run('webhooks', 'list')).out).toBe('There is none.\n')
+    const { endpoint, secret } = await own.lapse.webhookEndpoints.create({
+      url: 'https://example.com/hooks',
+      kinds: ['trial'],
+    })
+    const { id } = endpoint
+    const { out } = await own.run('webhooks', 'list')
+    expect(out).toMatch(
+      new RegExp(`^${id} {2}enabled {2}https://example.com/hooks {2}of all {2}trial {2}all events\\n$`),
+    )
+    expect(JSON.parse((await own.run('webhooks', 'list', '--json')).out)).toMatchObject([{ id, status: 'enabled' }])
+    expect(out).not.toContain(secret)
+
+    const tested = await own.run('webhooks', 'test', id)
+    expect(tested.out).toMatch(/lapse deliveries show \S+$/m)
+    expect(await own.lapse.deliveries.list({ target: id })).toMatchObject([{ event: 'lapse.test', status: 'pending' }])
+    expect((await own.run('webhooks', 'disable', id, '--reason', 'moves')).out).toBe('It is disabled.\n')
+    await own.trial()
+    expect((await own.run('webhooks', 'list')).out).toMatch(/ disabled .* moves$/m)
+    expect((await own.run('webhooks', 'enable', id)).out).toBe('It is enabled.\n')
+    expect((await own.run('webhooks', 'replay', id, '--since', '1h', '--event', 'issued')).out).toBe(
+      '1 on their way.\n',
+    )
+    expect((await own.run('webhooks', 'replay', id, '--since', '1h', '--kind', 'invite')).out).toContain(
+      'nothing to send',
+    )
+    expect(await own.run('webhooks', 'replay', id)).toMatchObject({ code: 2, err: expect.stringContaining('--since') })
+    expect(await own.run('webhooks', 'enable', 'nonsense')).toMatchObject({
+      ...{ code: 1, err: expect.stringContaining('no webhook endpoint with this id') },
+    })
   })
 })
 

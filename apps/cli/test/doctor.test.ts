@@ -39,6 +39,7 @@ describe('lapse doctor', () => {
       'indexes',
       'overdue',
       'deliveries',
+      'alerts',
       'redis',
       'timers',
       'secret',
@@ -82,12 +83,24 @@ describe('lapse doctor', () => {
     )
     const { wrong } = await findings({}, own)
     expect(wrong).toContainEqual(expect.stringMatching(/^overdue: 1 of kind trial .* s ago.*lapse sweep/))
-    expect(wrong).toContainEqual(expect.stringMatching(/^deliveries: 1 by email has given up.*\/v1\/deliveries/))
+    expect(wrong).toContainEqual(
+      expect.stringMatching(/^deliveries: 1 by email has given up.*lapse deliveries retry-dead/),
+    )
     expect(wrong).toContainEqual(expect.stringMatching(new RegExp(`^timers: 1 of the 1 .*${soon.id}.*lapse rearm`)))
     expect((await own.run('sweep')).out).toMatch(/trial: 1 expired/)
     expect((await own.run('rearm')).out).toMatch(/timers? (is|are) armed/)
     const after = await findings({}, own)
     expect(after.wrong.map((text) => text.split(':')[0])).toEqual(['deliveries'])
+  })
+
+  it('shows the alerts that are raised, and what to do', async () => {
+    const own = await stage()
+    await own.sql(`INSERT INTO pulse VALUES ('sweep', now() - interval '1 hour')`)
+    await own.lapse.alerts.watch()
+    const { wrong } = await findings({}, own)
+    expect(wrong).toEqual([
+      expect.stringMatching(/^alerts: not-swept, since .*Nobody has swept for 60 minutes.*Start a worker/),
+    ])
   })
 
   it('finds a Redis that may evict timers and keeps nothing', async () => {

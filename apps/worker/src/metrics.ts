@@ -1,4 +1,4 @@
-import type { DeliveryChannel, Lapse, Trigger } from 'lapse'
+import { type Channel, channels, gauges, type Lapse, type Trigger } from 'lapse'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 type Advanced = Parameters<NonNullable<Parameters<Lapse['engine']>[0]['onAdvanced']>>[0]
@@ -87,11 +87,21 @@ export const createMetrics = (lapse: Lapse) => {
     registers,
     async collect() {
       this.reset()
-      for (const channel of ['email', 'handler'])
+      for (const channel of channels)
         for (const status of ['pending', 'failed', 'dead']) this.set({ channel, status }, 0)
       for (const { channel, status, count } of await lapse.outstanding()) this.set({ channel, status }, count)
     },
   })
+  for (const { read, ...about } of gauges)
+    new Gauge({
+      ...about,
+      registers,
+      async collect() {
+        const values = await read(lapse)
+        this.reset()
+        for (const [labels, value] of values) this.set(labels, value)
+      },
+    })
   return {
     registry,
     advanced: (rows: Advanced, trigger: Trigger) => {
@@ -108,7 +118,7 @@ export const createMetrics = (lapse: Lapse) => {
       }
       if (trigger === 'sweep') sweptNotFired.inc(rows.filter((row) => row.latenessMs > notFiredMs).length)
     },
-    attempted: (channel: DeliveryChannel, kind: string, status: string) => attempts.inc({ channel, kind, status }),
+    attempted: (channel: Channel, kind: string, status: string) => attempts.inc({ channel, kind, status }),
     dropped: (queue: string, reason: string) => dropped.inc({ queue, reason }),
     failed: (where: string) => errors.inc({ where }),
   }

@@ -14,6 +14,8 @@ export const createProcessors = (
     'end-grace': (wakeUp) => engine.wake('end-grace', wakeUp),
   },
   email: { deliver: ({ delivery }) => deliver('email', delivery) },
+  webhook: { deliver: ({ delivery }) => deliver('webhook', delivery) },
+  call: { deliver: ({ delivery }) => deliver('call', delivery) },
   handler: { deliver: ({ delivery }) => deliver('handler', delivery) },
   upkeep: {
     sweep: async () => {

@@ -6,6 +6,7 @@ import {
   lapseOptions,
   type QueueName,
   startRunner,
+  startWatch,
 } from 'lapse'
 import type { Logger } from 'pino'
 import type { Env } from './env.ts'
@@ -45,10 +46,14 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   for (const warning of await lapse.inspect()) log.warn(warning)
 
   const transport = config.mail?.transport ?? env.SMTP_URL
-  const mailer = transport && createMailer({ transport, from: config.mail?.from ?? env.LAPSE_MAIL_FROM })
+  const from = config.mail?.from ?? env.LAPSE_MAIL_FROM
+  const mailer = transport && createMailer({ transport, from, connections: env.LAPSE_MAIL_CONNECTIONS })
   if (!env.LAPSE_SECRET) log.warn('LAPSE_SECRET is not set: mails that carry a token wait in the ledger.')
   if (!mailer)
     log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')
+
+  if (env.LAPSE_ALERT_SWEEP_SECONDS <= env.LAPSE_SWEEP_SECONDS)
+    log.warn('LAPSE_ALERT_SWEEP_SECONDS is not longer than LAPSE_SWEEP_SECONDS: it alerts between two sweeps.')
 
   const engine = lapse.engine({ onAdvanced: metrics.advanced, onError: (error) => onError('hook', error) })
   const intervals = {
@@ -59,18 +64,19 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const net = new Net(lapse, engine, intervals, onError)
   const deliver = lapse.deliverer({
     mailer: mailer || undefined,
+    mailRate: env.LAPSE_MAIL_RATE,
+    mailCopies: env.LAPSE_MAIL_COPIES,
     publicUrl: env.LAPSE_PUBLIC_URL,
     backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },
     onAttempt: metrics.attempted,
   })
   const processors = createProcessors(lapse, engine, deliver, net)
 
-  const run = <Q extends QueueName>(queue: Q, concurrency: number, perSecond?: number) =>
+  const run = <Q extends QueueName>(queue: Q, concurrency: number) =>
     startRunner(queue, processors[queue], {
       redisUrl: env.REDIS_URL,
       prefix: env.LAPSE_PREFIX,
       concurrency,
-      ...(perSecond !== undefined && { limiter: { max: perSecond, duration: 1_000 } }),
       onError,
       onDrop: (where, job, reason) => {
         metrics.dropped(where, reason)
@@ -82,24 +88,29 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     // All of them meet in one look: more would only be fetched before the first of them starts.
     run('timers', 20),
     run('handler', 20),
+    run('webhook', 50),
+    run('call', 50),
     run('upkeep', 1),
-    // Without a transport a mail would only use its attempts up.
-    ...(mailer ? [run('email', 10, env.LAPSE_MAIL_RATE)] : []),
+    // Without a transport a mail would only use its attempts up. Those that wait for their turn hold a lease: no more
+    // than a second's worth.
+    ...(mailer ? [run('email', Math.min(env.LAPSE_MAIL_CONNECTIONS, env.LAPSE_MAIL_RATE))] : []),
   ]
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
   await net.start()
   if (env.LAPSE_CLEANUP_ON_START)
     void lapse.cleanup().then(
-      ({ removed, answers }) => log.info({ removed, answers }, 'cleaned up'),
+      ({ removed, answers, notices }) => log.info({ removed, answers, notices }, 'cleaned up'),
       (error) => onError('cleanup', error),
     )
+  const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) => onError('watch', error))
   const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
 
   return {
     url: health.url,
     close: async () => {
       engine.stop()
-      await Promise.all([net.stop(), ...runners.map((runner) => runner.close(closeMs))])
+      deliver.stop()
+      await Promise.all([net.stop(), watching.stop(), ...runners.map((runner) => runner.close(closeMs))])
       await health.close()
       if (mailer) mailer.close()
       await lapse.close()

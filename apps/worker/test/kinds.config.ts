@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs'
-import { defineConfig, defineKind } from 'lapse'
+import { defineConfig, defineKind, GiveUp, TryAgain } from 'lapse'
 import { z } from 'zod'
 
 // The application whose kinds the tests use. The worker loads this file as it would load lapse.config.ts.
@@ -57,6 +57,46 @@ const seat = defineKind({
   },
 })
 
-export const kinds = [pass, lease, seat] as const
+const tell = (line: object) => appendFileSync(process.env.HANDLER_LOG ?? '/dev/null', `${JSON.stringify(line)}\n`)
+
+/** Each does at its end what its payload says. */
+const errand = defineKind({
+  name: 'errand',
+  payload: z.strictObject({ does: z.enum(['fail', 'hang', 'give-up', 'wait']).optional() }),
+  lifetime: { max: '1d' },
+  reminders: [],
+  handlers: {
+    expired: {
+      attempts: 3,
+      backoff: { first: '200ms', most: '1s' },
+      timeout: '5s',
+      run: async ({ resource, deliveryId, attempt }) => {
+        const { does } = resource.payload
+        tell({ id: resource.id, deliveryId, attempt })
+        if (does === 'fail') throw new Error('this one never works')
+        if (does === 'give-up') throw new GiveUp('nobody wants this')
+        if (attempt > 1) return
+        if (does === 'wait') throw new TryAgain('they are closed', '1h')
+        if (does === 'hang') await new Promise(() => {})
+      },
+    },
+  },
+})
+
+/** Its first attempt goes on until it is told to end. */
+const vigil = defineKind({
+  name: 'vigil',
+  payload: z.strictObject({}),
+  lifetime: { max: '1d' },
+  reminders: [],
+  handlers: {
+    expired: async ({ resource, deliveryId, attempt, signal }) => {
+      tell({ id: resource.id, deliveryId, attempt })
+      if (attempt === 1) await new Promise((_, reject) => signal.addEventListener('abort', reject))
+    },
+  },
+})
+
+export const kinds = [pass, lease, seat, errand, vigil] as const
 
 export default defineConfig({ kinds, grants: { retention: '5m' } })

@@ -53,7 +53,7 @@ describe('operation', () => {
     expect(dead).toMatchObject({ attempts: 1, lastError: expect.stringContaining('550') })
     const metrics = await (await fetch(`${worker.url}/metrics`)).text()
     expect(metrics).toMatch(/lapse_deliveries\{channel="email",status="dead"\} 1/)
-    expect(await app.lapse.deliveries.retryDead()).toBe(1)
+    expect(await app.lapse.deliveries.retryDead()).toMatchObject({ retried: 1, done: true })
     await app.inbox.waitForMail((mail) => mail.to.includes('gone@example.com'))
     await worker.stop()
   })
@@ -156,7 +156,7 @@ describe('operation', () => {
     const { status, output } = runWorker({ ...app.env, DATABASE_URL: url.href }, '--check')
     expect(status).toBe(0)
     expect(output).toContain('LAPSE_SWEEP_SECONDS=15')
-    expect(output).toMatch(/^kinds: trial, invite, .*, pass, lease, seat$/m)
+    expect(output).toMatch(/^kinds: trial, invite, .*, pass, lease, seat, errand, vigil$/m)
     expect(output).not.toContain('a-secret-password')
   })
 

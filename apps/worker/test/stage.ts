@@ -19,7 +19,10 @@ const config = fileURLToPath(new URL('./kinds.config.ts', import.meta.url))
 export const stage = async (redis: { url: string; prefix?: string } = testRedis()) => {
   const prefix = redis.prefix ?? 'lapse'
   const [database, inbox]: [TestDatabase, TestInbox] = await Promise.all([testDatabase(), testInbox()])
-  const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds, secrets: [secret] })
+  const lapse = createLapse({
+    ...{ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds, secrets: [secret] },
+    allowAddresses: loopback,
+  })
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
   owner.on('error', () => {})
   await until(() => lapse.queues.redis.status === 'ready', { what: 'the connection to Redis' })
@@ -36,6 +39,7 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     LAPSE_CONFIG: config,
     LAPSE_RETRY_SECONDS: '1',
     LAPSE_SECRET: secret,
+    LAPSE_ALLOW_ADDRESSES: loopback.join(','),
   }
   return {
     lapse,
@@ -65,6 +69,9 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
 }
 
 export const rootToken = 'lps_root_for_the_tests_of_the_worker_only'
+
+/** Where the sinks of the tests listen. */
+const loopback = ['127.0.0.0/8', '::1']
 
 const secret = 'a secret for the tests of the worker only'
 

@@ -8,6 +8,7 @@ import { denial } from './lines/denial.ts'
 import { grants } from './lines/grants.ts'
 import { issue } from './lines/issue.ts'
 import { lateness } from './lines/lateness.ts'
+import { mass } from './lines/mass.ts'
 import { memory } from './lines/memory.ts'
 import { sweep } from './lines/sweep.ts'
 import { verify } from './lines/verify.ts'
@@ -15,7 +16,7 @@ import { machineFacts } from './machine.ts'
 import type { Figure, Line, Observed } from './measure.ts'
 import { asMarkdown, asText } from './table.ts'
 
-const lines: Record<string, Line> = { burst, lateness, issue, check, verify, sweep, memory, denial, grants }
+const lines: Record<string, Line> = { burst, lateness, issue, check, verify, sweep, memory, denial, grants, mass }
 
 const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] [--markdown]
 

@@ -8,15 +8,15 @@ import type { YardstickOptions, YardstickReport } from './yardstick.ts'
 const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 
 /** Runs `during` while the real worker works on this ground. */
-export const withWorker = <T>(ground: Ground, during: () => Promise<T>): Promise<T> =>
+export const withWorker = <T>(ground: Ground, during: () => Promise<T>, env: Record<string, string> = {}): Promise<T> =>
   // Out of the way: what is measured is the timers, not the net below them.
-  withApp(ground, 'worker', { LAPSE_WORKER_PORT: '0', LAPSE_SWEEP_SECONDS: '3600' }, during)
+  withApp(ground, 'worker', { LAPSE_WORKER_PORT: '0', LAPSE_SWEEP_SECONDS: '3600', ...env }, during)
 
 /** Runs `during` while the real API answers for this ground at `url`, and takes whoever asks for a proxy. */
-export const withApi = <T>(ground: Ground, during: (url: string) => Promise<T>): Promise<T> => {
+export const withApi = <T>(ground: Ground, during: (url: string, token: string) => Promise<T>): Promise<T> => {
   const secret = () => randomBytes(24).toString('hex')
   const own = { PORT: '0', LAPSE_ROOT_TOKEN: secret(), LAPSE_SECRET: secret(), LAPSE_TRUSTED_PROXIES: '1' }
-  return withApp(ground, 'api', own, during)
+  return withApp(ground, 'api', own, (url) => during(url, own.LAPSE_ROOT_TOKEN))
 }
 
 /** In a process of its own, as it is deployed. */

@@ -21,6 +21,8 @@ export interface AdvanceOptions {
   readonly limit?: number | undefined
   readonly ids?: readonly string[] | undefined
   readonly kinds?: readonly Kind[] | undefined
+  /** What has become due last comes first. */
+  readonly latestFirst?: boolean | undefined
   /**
    * The transaction somebody is in. Kinds without hooks are advanced inside it: to wait for a second connection while
    * holding one could use the pool up.
@@ -33,7 +35,7 @@ export const advanceDue = async (
   database: Database,
   registry: Registry,
   cause: Cause,
-  { limit = 500, ids, kinds, within = database }: AdvanceOptions = {},
+  { limit = 500, ids, kinds, latestFirst = false, within = database }: AdvanceOptions = {},
 ): Promise<Advanced> => {
   const groups = registry.groups
     .map((group) => ({ ...group, kinds: group.kinds.filter((kind) => !kinds || kinds.includes(kind)) }))
@@ -44,7 +46,7 @@ export const advanceDue = async (
         hooked
           ? advanceHooked(database, registry, own, batch, cause)
           : advancePlain(within, registry, own, batch, cause)
-      return advanceBatch(database, own, { limit, ids }, cause, attempt)
+      return advanceBatch(database, own, { limit, ids, latestFirst }, cause, attempt)
     }),
   )
   return {
@@ -57,6 +59,7 @@ export const advanceDue = async (
 interface Batch {
   readonly limit: number
   readonly ids: readonly string[] | undefined
+  readonly latestFirst: boolean
 }
 
 /**
@@ -79,7 +82,7 @@ const advanceBatch = async (
     const refused: Advanced['refused'][number][] = []
     for (const id of await readDue(db, kinds, batch)) {
       try {
-        rows.push(...(await attempt({ limit: 1, ids: [id] })))
+        rows.push(...(await attempt({ ...batch, limit: 1, ids: [id] })))
       } catch (own) {
         if (!isTheRows(own)) throw own
         const type = own instanceof HookError ? 'hook-failed' : 'step-failed'

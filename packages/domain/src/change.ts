@@ -9,13 +9,17 @@ import type { Owed } from './store/record.ts'
 export type TimerState = 'armed' | 'pending'
 
 /** What the queue is told after the commit. */
-export interface Change {
-  readonly resource: Resource
+export interface Told {
   /** To be armed. */
   readonly timers: readonly Timer[]
   /** To be taken back: timers that have become pointless. */
   readonly stale: readonly Timer[]
   readonly owed: readonly Owed[]
+}
+
+/** With what it is about. */
+export interface Change extends Told {
+  readonly resource: Resource
   /** Whether it did anything, or found that it had ended before. */
   readonly moved: boolean
 }

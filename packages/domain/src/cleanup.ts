@@ -1,5 +1,6 @@
 import type { Sql } from './database.ts'
 import { purgeAnswers } from './idempotency.ts'
+import { purgeNotices } from './ledger.ts'
 import { purgeResources } from './store/purge.ts'
 import type { Cause } from './store/record.ts'
 
@@ -15,6 +16,8 @@ export interface Cleaned {
   readonly removed: Readonly<Record<string, number>>
   /** Answers that were kept for their Idempotency-Key. */
   readonly answers: number
+  /** Tests of endpoints, and alerts, that were told long ago. */
+  readonly notices: number
   /** Whether that was all. */
   readonly done: boolean
 }
@@ -38,7 +41,9 @@ export const cleanUp = async (
     return rows.length
   })
   const answers = await batches(limit, until, (most) => purgeAnswers(db, most))
-  return { removed, answers: answers.count, done: resources.done && answers.done }
+  const notices = await batches(limit, until, (most) => purgeNotices(db, most))
+  const done = resources.done && answers.done && notices.done
+  return { removed, answers: answers.count, notices: notices.count, done }
 }
 
 /** Until a batch is not full: what it left out is nobody's, or somebody else's. */

@@ -1,4 +1,7 @@
 import { type Advanced, type AdvanceOptions, advanceDue } from './advance.ts'
+import type { AlertLimits } from './alerts/conditions.ts'
+import { markSwept, oldestPending, sinceSweep } from './alerts/measures.ts'
+import { listAlerts, watch } from './alerts/watch.ts'
 import { type Cleaned, type CleanupOptions, cleanUp } from './cleanup.ts'
 import { type DatabaseOptions, openDatabase } from './database.ts'
 import * as deliveries from './deliveries.ts'
@@ -9,7 +12,9 @@ import type { Prisma } from './generated/prisma/client.ts'
 import { Ground, type Settle } from './ground.ts'
 import { amendAnswer, once, type Request } from './idempotency.ts'
 import { clockSkew, type DatabaseReport, inspectDatabase } from './inspect.ts'
-import type { Kind, Resource } from './kind.ts'
+import type { Channel, Kind, Resource } from './kind.ts'
+import * as ledger from './ledger.ts'
+import { Addresses } from './outbound/addresses.ts'
 import { type OwnVerbs, ownVerbsOn } from './own-verbs.ts'
 import { type AbuseSpan, watchAbuse } from './people/abuse.ts'
 import { Registry } from './registry.ts'
@@ -22,28 +27,58 @@ import type { ForecastSpan } from './store/forecast.ts'
 import type { SeenRow } from './store/live.ts'
 import { overdue, type PendingRow, readClock, readPending, type Span, upcoming } from './store/read.ts'
 import type { Cause } from './store/record.ts'
+import {
+  bounceDelivery,
+  findBounce,
+  liftSuppression,
+  listSuppressions,
+  type SuppressionFilter,
+  suppress,
+} from './suppressions.ts'
+import { addressOf, unsubscribeToken } from './unsubscribe.ts'
+import { settleAttempt } from './webhooks/health.ts'
+import { sendingTo } from './webhooks/sealing.ts'
 
 export interface DomainOptions extends DatabaseOptions {
   kinds: readonly Kind[]
   /** What sealing and the hashes of short codes are keyed with: the first is used, all are tried. */
   secrets?: readonly string[] | undefined
+  /** Addresses and ranges that may be called although they are not public. */
+  allowAddresses?: readonly string[] | undefined
+  /** Who is told when something is wrong with Lapse itself. */
+  operatorEmail?: string | undefined
+  /** From when on something is. */
+  alerts?: AlertLimits | undefined
   /** Told of rows that a verb found to be over, and lapsed on its way. */
   onLapsed?: ((rows: readonly AdvancedRow[]) => void) | undefined
 }
 
+/** What a function takes beside the database. */
+type Rest<F extends (db: never, ...rest: never[]) => unknown> = Parameters<F> extends [unknown, ...infer R] ? R : never
+
 /** PostgreSQL and the rules. Everything that decides about a resource goes through here. */
-export const createDomain = ({ kinds, secrets = [], onLapsed = () => {}, ...options }: DomainOptions) => {
+export const createDomain = ({
+  kinds,
+  secrets = [],
+  allowAddresses,
+  operatorEmail,
+  alerts: limits,
+  onLapsed = () => {},
+  ...options
+}: DomainOptions) => {
   const registry = new Registry(kinds)
   const database = openDatabase(options)
   const resources = new Resources(database, registry, onLapsed)
   const sealing = new Secrets(secrets)
+  const addresses = new Addresses(allowAddresses)
   return {
     registry,
     secrets: sealing,
+    addresses,
     resources,
     /** The verbs of kinds that have their own, and of the directory; `settle` tells the queue, `tx` is what they commit with. */
     ownVerbs: (settle: Settle, tx?: Prisma.TransactionClient): OwnVerbs =>
-      ownVerbsOn(new Ground({ database, registry, secrets: sealing, resources }, settle, tx)),
+      ownVerbsOn(new Ground({ database, registry, secrets: sealing, resources, addresses }, settle, tx)),
 
     /** Advances what is due, one batch for each group of kinds. */
     advance: (cause: Cause, advanceOptions?: AdvanceOptions): Promise<Advanced> =>
@@ -64,16 +99,45 @@ export const createDomain = ({ kinds, secrets = [], onLapsed = () => {}, ...opti
     abuse: (span: AbuseSpan) => watchAbuse(database, span),
 
     deliveries: {
-      claim: (id: string, leaseMs: number) => deliveries.claimDelivery(database, id, registry.names, leaseMs),
+      claim: (id: string, leaseMs: number) => deliveries.claimDelivery(database, id, registry, leaseMs),
       settle: (id: string, attempt: number, durationMs: number, outcome: deliveries.AttemptOutcome) =>
-        deliveries.settleDelivery(database, id, attempt, durationMs, outcome),
-      due: (channel: deliveries.Delivery['channel'], limit: number) =>
-        deliveries.dueDeliveries(database, channel, registry.names, limit),
-      list: (filter: deliveries.DeliveryFilter, page: Page = {}) =>
-        deliveries.listDeliveries(database, filter, { before: page.before, limit: page.limit ?? 50 }),
-      get: (id: string) => deliveries.readDelivery(database, id),
-      retry: (which: { id: string } | deliveries.DeliveryFilter) => deliveries.retryDeliveries(database, which),
-      count: () => deliveries.countDeliveries(database),
+        settleAttempt(database, operatorEmail, [id, attempt, durationMs, outcome]),
+      due: (channel: Channel, limit: number) => deliveries.dueDeliveries(database, channel, registry.names, limit),
+      list: (filter: ledger.DeliveryFilter, page: Page = {}) =>
+        ledger.listDeliveries(database, filter, { before: page.before, limit: page.limit ?? 50 }),
+      get: (id: string) => ledger.readDelivery(database, id),
+      retry: (id: string) => ledger.retryDelivery(database, id),
+      retryDead: (...which: Rest<typeof ledger.retryDead>) => ledger.retryDead(database, ...which),
+      cancel: (id: string) => ledger.cancelDelivery(database, id),
+      count: () => ledger.countDeliveries(database),
+      /** A mail has come back. `false` when it is no mail. */
+      bounce: (id: string, detail?: string) => database.transaction((tx) => bounceDelivery(tx, id, detail)),
+      owe: (...notice: Rest<typeof deliveries.oweNotice>) => deliveries.oweNotice(database, ...notice),
+    },
+
+    /** What a sender to this endpoint needs; nothing when it is deleted. @throws LapseError `not_configured` */
+    endpoints: { forSending: (id: string) => sendingTo(database, sealing, id) },
+
+    /** Addresses that are not to be written to. */
+    suppressions: {
+      /** No more reminders for whoever a mail with this went to. @throws LapseError `token_not_valid` */
+      unsubscribe: (token: string) => suppress(database, addressOf(sealing, token), 'unsubscribed', undefined),
+      /** What a reminder to this address carries, and which of them leads somewhere. */
+      tokenFor: (address: string) => unsubscribeToken(sealing, address),
+      mustLead: (token: string) => void addressOf(sealing, token),
+      bounceOf: (address: string) => findBounce(database, address),
+      list: (filter: SuppressionFilter, page: Page = {}) =>
+        listSuppressions(database, filter, { before: page.before, limit: page.limit ?? 50 }),
+      lift: (id: string) => liftSuppression(database, id),
+    },
+
+    /** What an operator should look at. */
+    alerts: {
+      watch: () => watch(database, { limits, operatorEmail }),
+      list: () => listAlerts(database),
+      oldestPending: () => oldestPending(database),
+      sinceSweep: () => sinceSweep(database),
+      markSwept: () => markSwept(database),
     },
 
     /** Runs `act` once for each key; see `once`. */

@@ -1,6 +1,7 @@
-import type { Change, TimerState } from './change.ts'
+import type { TimerState, Told } from './change.ts'
 import type { Database, Sql } from './database.ts'
 import type { Prisma } from './generated/prisma/client.ts'
+import type { Addresses } from './outbound/addresses.ts'
 import type { Registry } from './registry.ts'
 import type { Resources } from './resources.ts'
 import type { Secrets } from './secret.ts'
@@ -12,7 +13,7 @@ export interface Work {
   readonly tx: Prisma.TransactionClient
   readonly resources: Resources
   /** What the queue is to be told when it has committed. */
-  readonly changes: Change[]
+  readonly changes: Told[]
 }
 
 export interface CommitOptions {
@@ -24,7 +25,7 @@ export interface CommitOptions {
 }
 
 /** Answers whether Redis knows all of it now. */
-export type Settle = (changes: readonly Change[]) => Promise<boolean>
+export type Settle = (changes: readonly Told[]) => Promise<boolean>
 
 /**
  * Where the verbs of people and organizations act: on the database, or inside a transaction that something else must
@@ -34,17 +35,20 @@ export class Ground {
   readonly registry: Registry
   readonly secrets: Secrets
   readonly resources: Resources
+  /** Which addresses may be called. */
+  readonly addresses: Addresses
   readonly #database: Database
   readonly #settle: Settle
   readonly #tx: Prisma.TransactionClient | undefined
 
   constructor(
-    about: { database: Database; registry: Registry; secrets: Secrets; resources: Resources },
+    about: { database: Database; registry: Registry; secrets: Secrets; resources: Resources; addresses: Addresses },
     settle: Settle,
     tx?: Prisma.TransactionClient,
   ) {
     this.registry = about.registry
     this.secrets = about.secrets
+    this.addresses = about.addresses
     this.resources = tx ? about.resources.within(tx) : about.resources
     this.#database = about.database
     this.#settle = settle
@@ -62,7 +66,7 @@ export class Ground {
     { lockMs = 4_000, timeoutMs, tellLater = false }: CommitOptions = {},
   ): Promise<{ value: T; timer: TimerState }> {
     const { registry } = this
-    const changes: Change[] = []
+    const changes: Told[] = []
     const begin = async (tx: Prisma.TransactionClient) => {
       await tx.$queryRaw(sql`SELECT set_config('lock_timeout', ${String(lockMs)}, true)`)
       return act({ registry, tx, resources: this.#tx ? this.resources : this.resources.within(tx), changes })

@@ -1,19 +1,15 @@
 export { type Advanced, nextTimer } from './advance.ts'
+export { type AlertLimits, type AlertName, alertNames } from './alerts/conditions.ts'
+export type { Alert } from './alerts/watch.ts'
 export { type Backoff, backoff } from './backoff.ts'
 export type { BulkFilter, BulkOptions, BulkResult } from './bulk.ts'
-export type { Change, TimerState } from './change.ts'
+export { type Call, openCall } from './calls/call.ts'
+export type { ChangedHttpCall, HttpCall, HttpCallInput, HttpCallState } from './calls/http-calls.ts'
+export type { Change, TimerState, Told } from './change.ts'
 export type { Cleaned, CleanupOptions } from './cleanup.ts'
 export { isUnavailable } from './database.ts'
 export { withDeadline } from './deadline.ts'
-export type {
-  Attempt,
-  AttemptOutcome,
-  Claim,
-  ClaimResult,
-  Delivery,
-  DeliveryFilter,
-  DeliveryStatus,
-} from './deliveries.ts'
+export type { Answer, AttemptOutcome, Claim, ClaimResult, Notice, Occurrence } from './deliveries.ts'
 export { type Address, canonicalAddress } from './directory/address.ts'
 export type { Membership, MembershipFilter, MembershipInput } from './directory/memberships.ts'
 export type {
@@ -31,24 +27,26 @@ export { type ErrorCode, LapseError } from './errors.ts'
 export type { Event, EventFilter, IdleWakeUp, Trigger } from './events.ts'
 export type { Ending, Forecast } from './forecast.ts'
 export type { Prisma } from './generated/prisma/client.ts'
+export { GiveUp, TryAgain } from './give-up.ts'
 export type { Granted, GrantVerdict } from './grants/access-grants.ts'
 export type { Grant, Triple } from './grants/grant.ts'
 export type { GrantFilter } from './grants/grant-store.ts'
 export type { GrantChange, GrantChanges, GrantChangeType, WatchOptions } from './grants/watch.ts'
 export type { GrantInput, GrantUpdate, Written } from './grants/write.ts'
 export type { Settle } from './ground.ts'
+export type { Handler, HandlerCall, HandlerOptions, HandlerTerms } from './handler.ts'
 export { HookError } from './hooks.ts'
 export type { Request } from './idempotency.ts'
 export type { By, End, IssueInput } from './input.ts'
 export { type DatabaseReport, schemaVersion } from './inspect.ts'
 export {
   type Channel,
+  channels,
   type Duration,
   defineKind,
   durationMs,
   type EventType,
-  type Handler,
-  type HandlerCall,
+  eventTypes,
   type Happening,
   type Hook,
   type Kind,
@@ -61,12 +59,14 @@ export {
 } from './kind.ts'
 export { type AccessGrantOptions, type AccessGrantPayload, accessGrant } from './kinds/access-grant.ts'
 export { type ApiTokenPayload, apiToken, scopePattern, tokenFormats } from './kinds/api-token.ts'
+export { callMethods, type HttpCallPayload, httpCall } from './kinds/http-call.ts'
 export { invite } from './kinds/invite.ts'
 export { type PromoCodePayload, promoCode } from './kinds/promo-code.ts'
 export { type SessionPayload, session } from './kinds/session.ts'
 export { type ShareLinkPayload, shareLink } from './kinds/share-link.ts'
 export { type TrialBanner, type TrialPayload, trial, trialBanner } from './kinds/trial.ts'
 export { type Purpose, purposes, verification } from './kinds/verification.ts'
+export { type Attempt, type Delivery, type DeliveryFilter, type DeliveryStatus, deliveryStatuses } from './ledger.ts'
 export type { Status, Step, Terms, Timer } from './lifecycle.ts'
 export * as lifecycle from './lifecycle.ts'
 export {
@@ -78,6 +78,8 @@ export {
   type VerifiedApiToken,
   type VerifyOptions,
 } from './machines/api-tokens.ts'
+export { Addresses, hostOf, isAddressRange } from './outbound/addresses.ts'
+export { checkHeaders } from './outbound/headers.ts'
 export type { OwnVerbs } from './own-verbs.ts'
 export type { Abuse, AbuseSpan } from './people/abuse.ts'
 export type { Accepted, Declined, Invite, Invited, InviteInput, Looked, Resent, WhichInvite } from './people/invites.ts'
@@ -109,3 +111,17 @@ export type { AdvancedRow } from './store/advance.ts'
 export type { Bucket, ForecastSpan } from './store/forecast.ts'
 export type { PendingRow, ResourceFilter, Selector, Span } from './store/read.ts'
 export type { Owed } from './store/record.ts'
+export type { Suppression, SuppressionFilter, SuppressionReason } from './suppressions.ts'
+export {
+  type EndpointEvent,
+  type EndpointStatus,
+  endpointEvents,
+  endpointStatuses,
+  type WebhookEndpoint,
+  type WebhookEndpointChanges,
+  type WebhookEndpointInput,
+} from './webhooks/endpoint.ts'
+export type { EndpointFilter } from './webhooks/endpoint-store.ts'
+export type { IssuedWebhookEndpoint } from './webhooks/endpoints.ts'
+export type { Replay, Replayed } from './webhooks/replay.ts'
+export type { Sending } from './webhooks/sealing.ts'

@@ -42,6 +42,8 @@ export interface ProvenInput extends IssueInput {
   readonly sealed?: Buffer | undefined
   /** What has to be typed besides, hashed. */
   readonly password?: string | undefined
+  /** What the call that it makes at its end carries, sealed. */
+  readonly enclosed?: Buffer | undefined
 }
 
 /** Who does it, and why. */
@@ -88,6 +90,7 @@ export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => 
     verifier: input.proof?.verifier.toString('base64') ?? null,
     sealed: input.sealed?.toString('base64') ?? null,
     password: input.password ?? null,
+    enclosed: input.enclosed?.toString('base64') ?? null,
   }
 }
 

@@ -1,6 +1,7 @@
 import ms, { type StringValue } from 'ms'
 import type { z } from 'zod'
 import type { Prisma } from './generated/prisma/client.ts'
+import { type Handler, type HandlerOptions, type HandlerTerms, handlersOf } from './handler.ts'
 import type { Status, Terms } from './lifecycle.ts'
 
 /** `'14d'`, `'90 minutes'`, or milliseconds. */
@@ -20,12 +21,13 @@ export const durationMs = (duration: Duration): number => {
 /** What can happen to a resource. Effects and hooks are registered by these names. */
 export type EventType = (typeof eventTypes)[number]
 
-const eventTypes = [
+export const eventTypes = [
   ...(['issued', 'used', 'consumed', 'renewed', 'revoked', 'reminded', 'grace', 'expired'] as const),
   ...(['suspended', 'restored', 'requested'] as const),
 ] as const
 
-export type Channel = 'email' | 'webhook' | 'handler'
+export const channels = ['email', 'webhook', 'call', 'handler'] as const
+export type Channel = (typeof channels)[number]
 
 /** Any JSON object; what it holds is the kind's own affair. */
 export type Payload = Record<string, unknown>
@@ -81,23 +83,18 @@ export type Hook<P = Payload> = (
   happenings: readonly Happening<P>[],
 ) => Promise<void> | void
 
-export interface HandlerCall<P = Payload> extends Happening<P> {
-  /** The idempotency key: the same for every attempt at this side effect. */
-  readonly deliveryId: string
-  /** 1 for the first try. */
-  readonly attempt: number
-}
-
-/** Runs in the worker, after the commit, at least once. */
-export type Handler<P = Payload> = (call: HandlerCall<P>) => Promise<void> | void
-
-/** A mail before it is set as text and HTML. */
-export interface Letter {
-  readonly subject: string
-  /** Paragraphs of plain text. */
-  readonly lines: readonly string[]
-  readonly action?: { readonly label: string; readonly url: string }
-}
+/** A mail: in lines, before it is set as text and HTML, or set already. */
+export type Letter = { readonly subject: string } & (
+  | {
+      /** Paragraphs of plain text. */
+      readonly lines: readonly string[]
+      readonly action?: { readonly label: string; readonly url: string }
+      /** The whole of it, in place of what would be made of the lines. */
+      readonly text?: string
+      readonly html?: string
+    }
+  | { readonly text: string; readonly html: string; readonly lines?: undefined; readonly action?: undefined }
+)
 
 export interface LetterContext<P = Payload> extends Happening<P> {
   /** What really remains, in words: "2 days", "about an hour". */
@@ -114,6 +111,8 @@ export interface LetterContext<P = Payload> extends Happening<P> {
   readonly secret: (name: string) => string
   /** All that was sealed for this mail, for what need not be there. Empty when it is not there any more. */
   readonly secrets: Readonly<Record<string, string>>
+  /** In reminders: the address of the page that stops them. What is made of lines ends with it by itself. */
+  readonly unsubscribe?: string | undefined
 }
 
 export type Template<P = Payload> = (context: LetterContext<P>) => Letter
@@ -139,6 +138,8 @@ export interface KindDefinition<Name extends string, P extends Payload> {
   grace?: Duration
   /** How long before the end a reminder goes out; whole seconds. `['3d', '1d']` unless said otherwise. */
   reminders?: readonly Duration[]
+  /** Their mails go out within so long after each, and not all at once; which one when follows from its resource's id. */
+  spread?: Duration
   /** How long the row is kept after the end. 30 days unless said otherwise. Its events stay for good. */
   retention?: Duration
   /** How often it can be used; once unless said otherwise. */
@@ -150,8 +151,10 @@ export interface KindDefinition<Name extends string, P extends Payload> {
   /** The mail address for this resource, if it has one. */
   contact?: (resource: { payload: P; subject: string | null }) => string | undefined
   mail?: PerEvent<Template<P>>
-  handlers?: PerEvent<Handler<P>>
+  handlers?: PerEvent<Handler<P> | HandlerOptions<P>>
   hooks?: PerEvent<Hook<P>>
+  /** The events at which the call that a resource carries is made. */
+  calls?: readonly EventType[]
   /** For built-in kinds whose resources carry a token: they are issued and used only through verbs of their own, named here. */
   verbs?: string
 }
@@ -164,17 +167,20 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
   readonly defaultLife: number | undefined
   /** In milliseconds, in place of `terms.maxLife`. */
   readonly maxLifeFor: ((payload: Payload) => number | undefined) | undefined
+  /** In milliseconds. */
+  readonly spread: number
   readonly words: Partial<Record<Status, string>>
   readonly contact: ((resource: { payload: Payload; subject: string | null }) => string | undefined) | undefined
   readonly mail: PerEvent<Template>
-  readonly handlers: PerEvent<Handler>
+  readonly handlers: PerEvent<HandlerTerms>
   readonly hooks: PerEvent<Hook>
+  readonly calls: readonly EventType[]
   readonly verbs: string | undefined
 }
 
 const options = new Set([
-  ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'retention', 'uses', 'usedUp', 'words'],
-  ...['contact', 'mail', 'handlers', 'hooks', 'verbs'],
+  ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'spread', 'retention', 'uses', 'usedUp'],
+  ...['words', 'contact', 'mail', 'handlers', 'hooks', 'calls', 'verbs'],
 ])
 const events = new Set<string>(eventTypes)
 
@@ -205,7 +211,7 @@ export const defineKind = <const Name extends string, P extends Payload>(
   for (const option of ['mail', 'handlers', 'hooks'] as const)
     for (const [event, effect] of Object.entries(definition[option] ?? {})) {
       if (!events.has(event)) wrong(`${option}.${event}`, `is no event. There are: ${[...events].join(', ')}`)
-      if (typeof effect !== 'function') wrong(`${option}.${event}`, 'is not a function')
+      if (option !== 'handlers' && typeof effect !== 'function') wrong(`${option}.${event}`, 'is not a function')
     }
   if (lifetime?.max === undefined) wrong('lifetime.max', "is missing: say how long it may live at most, as '60d'")
 
@@ -219,6 +225,9 @@ export const defineKind = <const Name extends string, P extends Payload>(
   const reminders = (definition.reminders ?? ['3d', '1d']).map((value, i) => duration(`reminders[${i}]`, value) / 1000)
   if (reminders.some((seconds) => !Number.isInteger(seconds) || seconds < 1 || seconds >= 2 ** 31))
     wrong('reminders', 'must be whole seconds before the end, at least one, at most 68 years')
+
+  const spread = duration('spread', definition.spread ?? 0)
+  if (spread > Math.min(...reminders) * 1000) wrong('spread', 'is longer than the last reminder is before the end')
 
   if (Object.keys(definition.mail ?? {}).length > 0 && !definition.contact)
     wrong('contact', 'is missing: without it no mail has an address to go to')
@@ -237,11 +246,13 @@ export const defineKind = <const Name extends string, P extends Payload>(
     },
     defaultLife,
     maxLifeFor: lifetime.maxFor && longestFor(lifetime.maxFor as (payload: Payload) => Duration | undefined),
+    spread,
     words: definition.words ?? {},
     contact: definition.contact as Kind['contact'],
     mail: (definition.mail ?? {}) as Kind['mail'],
-    handlers: (definition.handlers ?? {}) as Kind['handlers'],
+    handlers: handlersOf(definition.handlers ?? {}, { wrong, duration }),
     hooks: (definition.hooks ?? {}) as Kind['hooks'],
+    calls: definition.calls ?? [],
     verbs: definition.verbs,
   }
 }

@@ -2,12 +2,17 @@ import { LapseError } from './errors.ts'
 import type { Channel, EventType, Kind } from './kind.ts'
 import type { Status } from './lifecycle.ts'
 
+/** What deliveries that belong to no resource have in place of its kind. */
+export const noticeKind = 'lapse'
+
 /** One side effect a kind asks for. A mail's target is the resource's contact. */
 interface Effect {
   readonly kind: string
   readonly event: EventType
   readonly channel: Channel
   readonly target: string | null
+  /** Its time is put off by up to so many milliseconds. */
+  readonly spread?: number
 }
 
 /** The kinds one process knows. Rows of other kinds are left to processes that know them, so that no effect is lost. */
@@ -20,6 +25,8 @@ export class Registry {
    * that throws holds up nobody else.
    */
   readonly groups: readonly { readonly kinds: readonly Kind[]; readonly hooked: boolean }[]
+  /** How long the lease on each handler's attempt is, by its target: longer than it may take, in milliseconds. */
+  readonly leases: Readonly<Record<string, number>>
   readonly #kinds: ReadonlyMap<string, Kind>
 
   constructor(kinds: readonly Kind[]) {
@@ -28,17 +35,29 @@ export class Registry {
       const twice = kinds.find((kind, i) => kinds.findIndex((other) => other.name === kind.name) < i)
       throw new TypeError(`kind ${JSON.stringify(twice?.name)} is defined twice`)
     }
-    const reserved = kinds.find((kind) => kind.name.startsWith('directory-'))
+    const reserved = kinds.find((kind) => kind.name.startsWith('directory-') || kind.name === noticeKind)
     if (reserved)
-      throw new TypeError(`kind ${JSON.stringify(reserved.name)}: such names are kept for the directory's events`)
+      throw new TypeError(`kind ${JSON.stringify(reserved.name)}: such names are kept for what Lapse itself tells`)
     this.all = kinds
     this.names = kinds.map((kind) => kind.name)
     this.effects = kinds.flatMap((kind) => [
-      ...eventsOf(kind.mail).map((event): Effect => ({ kind: kind.name, event, channel: 'email', target: null })),
+      ...eventsOf(kind.mail).map((event): Effect => {
+        const spread = event === 'reminded' && kind.spread > 0 && { spread: kind.spread }
+        return { kind: kind.name, event, channel: 'email', target: null, ...spread }
+      }),
       ...eventsOf(kind.handlers).map(
-        (event): Effect => ({ kind: kind.name, event, channel: 'handler', target: `${kind.name}.${event}` }),
+        (event): Effect => ({ kind: kind.name, event, channel: 'handler', target: handlerTarget(kind, event) }),
       ),
+      ...kind.calls.map((event): Effect => ({ kind: kind.name, event, channel: 'call', target: 'call' })),
     ])
+    this.leases = Object.fromEntries(
+      kinds.flatMap((kind) =>
+        Object.entries(kind.handlers).map(([event, { timeoutMs }]) => [
+          handlerTarget(kind, event),
+          timeoutMs + settlingMs,
+        ]),
+      ),
+    )
     const hooked = kinds.filter((kind) => advancing.some((event) => kind.hooks[event]))
     const plain = kinds.filter((kind) => !hooked.includes(kind))
     this.groups = [
@@ -68,5 +87,10 @@ export class Registry {
 }
 
 const advancing = ['reminded', 'grace', 'expired'] as const
+
+/** What writing down how an attempt went may take. */
+const settlingMs = 15_000
+
+const handlerTarget = (kind: Kind, event: string): string => `${kind.name}.${event}`
 
 const eventsOf = (effects: Partial<Record<EventType, unknown>>) => Object.keys(effects) as EventType[]

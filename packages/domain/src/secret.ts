@@ -100,6 +100,10 @@ export class Secrets {
     }))
   }
 
+  get hasKey(): boolean {
+    return this.#keys.length > 0
+  }
+
   /** @throws LapseError `not_configured` */
   mustHaveKey(): void {
     this.#current

@@ -7,7 +7,7 @@ const { domain, age, sql, history, holding } = await testDomain([plain, coupon, 
 const { resources } = domain
 const told: Change[] = []
 const { bulk, organizations } = domain.ownVerbs(async (changes) => {
-  told.push(...changes)
+  told.push(...(changes as Change[]))
   return true
 })
 

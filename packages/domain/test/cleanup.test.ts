@@ -27,9 +27,9 @@ describe('cleanup', () => {
     const [plains, coupons] = [await past(3), await past(2, 'coupon')]
     await answers(4, '25 hours')
     await answers(2, '23 hours')
-    expect(await domain.cleanUp()).toEqual({ removed: { plain: 3, coupon: 2 }, answers: 4, done: true })
+    expect(await domain.cleanUp()).toEqual({ removed: { plain: 3, coupon: 2 }, answers: 4, notices: 0, done: true })
     expect(await left([...plains, ...coupons])).toEqual([])
-    expect(await domain.cleanUp()).toEqual({ removed: {}, answers: 0, done: true })
+    expect(await domain.cleanUp()).toEqual({ removed: {}, answers: 0, notices: 0, done: true })
   })
 
   it('leaves what lives, what is kept still, and what owes a delivery', async () => {
@@ -42,12 +42,31 @@ describe('cleanup', () => {
     expect((await left([alive, kept, owes])).sort()).toEqual([alive, kept, owes].sort())
   })
 
+  it('removes tests and alerts that were told 30 days ago, and none that are still to be told', async () => {
+    const notice = { type: 'lapse.test', data: {}, letter: { subject: 'test', lines: [] } }
+    const to = ['old@example.com', 'new@example.com', 'waiting@example.com'].map((target) => ({
+      ...{ channel: 'email' as const, target },
+    }))
+    await domain.deliveries.owe(notice, to)
+    await sql(`UPDATE delivery SET status = 'sent', next_attempt_at = NULL, created_at = created_at - interval '40 days',
+      settled_at = now() - CASE target WHEN 'old@example.com' THEN interval '31 days' ELSE interval '29 days' END
+      WHERE target IN ('old@example.com', 'new@example.com')`)
+    expect(await domain.cleanUp()).toEqual({ removed: {}, answers: 0, notices: 1, done: true })
+    const rest = await domain.deliveries.list({ kind: 'lapse' })
+    expect(rest.map(({ target }) => target).sort()).toEqual(['new@example.com', 'waiting@example.com'])
+  })
+
   it('is bounded by a number and by time, and says that there is more', async () => {
     await past(7)
-    expect(await domain.cleanUp({ limit: 5 })).toEqual({ removed: { plain: 5 }, answers: 0, done: false })
+    expect(await domain.cleanUp({ limit: 5 })).toEqual({ removed: { plain: 5 }, answers: 0, notices: 0, done: false })
     await past(600)
-    expect(await domain.cleanUp({ timeMs: 0 })).toEqual({ removed: { plain: 500 }, answers: 0, done: false })
-    expect(await domain.cleanUp()).toEqual({ removed: { plain: 102 }, answers: 0, done: true })
+    expect(await domain.cleanUp({ timeMs: 0 })).toEqual({
+      removed: { plain: 500 },
+      answers: 0,
+      notices: 0,
+      done: false,
+    })
+    expect(await domain.cleanUp()).toEqual({ removed: { plain: 102 }, answers: 0, notices: 0, done: true })
   })
 
   it('waits for nobody: what somebody holds is left for the next time', async () => {

@@ -43,7 +43,7 @@ const draftOf = (kind: Kind, until: number, now: number, byLength: boolean, own 
   const end = byLength ? { expiresAtMs: null, lifeMs: until - now } : { expiresAtMs: until, lifeMs: null }
   const id = randomUUID()
   const texts = { reference: null, scope: null, organization: null, subject: id, contact: null }
-  const proof = { selector: null, verifier: null, sealed: null, password: null }
+  const proof = { selector: null, verifier: null, sealed: null, password: null, enclosed: null }
   const start = byLength
     ? { startsAtMs: null, startsInMs: own.wait }
     : { startsAtMs: own.wait === null ? null : now + own.wait, startsInMs: null }

@@ -1,6 +1,7 @@
 import { openDatabase, type Sql } from '../src/database.ts'
 import { Ground } from '../src/ground.ts'
 import type { Kind } from '../src/index.ts'
+import { Addresses } from '../src/outbound/addresses.ts'
 import { peopleOn } from '../src/people/people.ts'
 import { Registry } from '../src/registry.ts'
 import { Resources } from '../src/resources.ts'
@@ -28,7 +29,9 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
   const secrets = new Secrets(['a key for the tests of the domain alone'])
   const resources = new Resources(wrapped, registry, () => {})
   return {
-    people: peopleOn(new Ground({ database: wrapped, registry, secrets, resources }, async () => true)),
+    people: peopleOn(
+      new Ground({ database: wrapped, registry, secrets, resources, addresses: new Addresses() }, async () => true),
+    ),
     statements: () => count,
     close: database.close,
   }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { canonicalAddress } from '../src/directory/address.ts'
 import { ensureUser, verifyUser } from '../src/directory/users.ts'
 import type { Work } from '../src/ground.ts'
-import { type By, defineKind, type Prisma } from '../src/index.ts'
+import { type By, type Change, defineKind, type Prisma } from '../src/index.ts'
 import { plain, membership as subscription } from './kinds.ts'
 import { testPeople } from './people.ts'
 import { day, hour, tally } from './support.ts'
@@ -300,7 +300,9 @@ describe('B10: an organization suspended', () => {
     const one = await issueIn(id, 'watched')
     const told: string[] = []
     const listening = domain.ownVerbs(async (changes) => {
-      told.push(...changes.map(({ resource, owed }) => `${resource.id} ${resource.status} ${owed.length}`))
+      told.push(
+        ...(changes as Change[]).map(({ resource, owed }) => `${resource.id} ${resource.status} ${owed.length}`),
+      )
       return true
     })
     for (const act of ['suspend', 'restore', 'suspend', 'delete'] as const) await listening.organizations[act](id)

@@ -1,4 +1,4 @@
-import { type AccessGrantOptions, accessGrant, type Change, type Kind } from '../src/index.ts'
+import { type AccessGrantOptions, accessGrant, type Change, type Kind, type Settle } from '../src/index.ts'
 import { testDomain } from './support.ts'
 
 /** Access grants on a database of this file's own. Call it at the top of a test file. */
@@ -7,8 +7,8 @@ export const testGrants = async (options: AccessGrantOptions = {}, more: readonl
   const stage = await testDomain(kinds)
   /** What the queue would have been told. */
   const told: Change[] = []
-  const settle = async (changes: readonly Change[]) => {
-    told.push(...changes)
+  const settle: Settle = async (changes) => {
+    told.push(...(changes as Change[]))
     return true
   }
   const own = stage.domain.ownVerbs(settle)

@@ -108,7 +108,7 @@ describe('a reference', () => {
         contact: null,
         maxUses: 1,
       },
-      ...{ selector: null, verifier: null, sealed: null, password: null },
+      ...{ selector: null, verifier: null, sealed: null, password: null, enclosed: null },
       ...{ maxUsesEach: null, startsAtMs: null, startsInMs: null, ownMax: false },
       ...{ expiresAtMs: null, lifeMs: day, graceMs: 0, minLifeMs: 0, maxLifeMs: day, reminders: [] },
     })

@@ -154,7 +154,7 @@ describe('the mail', () => {
 
   it('of a code has it in its text and nowhere else', async () => {
     const { letter, secrets } = await mailed({ purpose: 'code' })
-    expect(letter.lines.join()).toContain(secrets.code)
+    expect(letter.lines?.join()).toContain(secrets.code)
     expect(letter.subject).not.toContain(secrets.code)
     expect(letter).not.toHaveProperty('action')
   })

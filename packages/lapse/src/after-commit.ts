@@ -1,4 +1,4 @@
-import type { Change, Domain, Owed, Timer } from '@lapse/domain'
+import type { Domain, Owed, Timer, Told } from '@lapse/domain'
 import { nextTimer } from '@lapse/domain'
 import { enqueueDeliveries, type Queues, type Timers } from '@lapse/queue'
 
@@ -22,7 +22,7 @@ export class AfterCommit {
   }
 
   /** Whether all of it has arrived. */
-  changes(changes: readonly Change[]): Promise<boolean> {
+  changes(changes: readonly Told[]): Promise<boolean> {
     return this.#tell(
       changes.flatMap((change) => change.timers),
       changes.flatMap((change) => change.stale),

@@ -3,10 +3,12 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { AccessGrantOptions, Kind } from '@lapse/domain'
 import type { Transporter } from 'nodemailer'
+import type { BuiltInKind } from './lapse.ts'
+import type { MailTemplates } from './mail/templates.ts'
 
 /** What an application tells Lapse: its kinds, with their hooks and handlers, and how it sends mail. */
-export interface LapseConfig {
-  kinds?: readonly Kind[]
+export interface LapseConfig<K extends Kind = Kind> {
+  kinds?: readonly K[]
   /** Which access is elevated, and how long grants live and are kept. */
   grants?: AccessGrantOptions
   mail?: {
@@ -14,11 +16,13 @@ export interface LapseConfig {
     transport?: string | Transporter
     /** `Name <address>`; LAPSE_MAIL_FROM without. */
     from?: string
+    /** Mails in place of those a kind has, or beside them; `null`: none. By kind, then by event. */
+    templates?: MailTemplates<K | BuiltInKind>
   }
 }
 
 /** For `lapse.config.ts`: `export default defineConfig({ kinds: [...] })`. */
-export const defineConfig = (config: LapseConfig): LapseConfig => config
+export const defineConfig = <const K extends Kind = never>(config: LapseConfig<K>): LapseConfig => config as LapseConfig
 
 const usual = ['lapse.config.ts', 'lapse.config.js', 'lapse.config.mjs']
 

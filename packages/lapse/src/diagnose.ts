@@ -3,7 +3,9 @@ import { type Domain, nextTimer } from '@lapse/domain'
 import { inspectRedis, type Queues, type Timers } from '@lapse/queue'
 import { type BootError, databaseReport, reachable, reasonOf } from './boot.ts'
 
-type About = 'postgres' | 'clock' | 'migrations' | 'indexes' | 'overdue' | 'deliveries' | 'redis' | 'workers' | 'timers'
+type About =
+  | ('postgres' | 'clock' | 'migrations' | 'indexes' | 'overdue' | 'deliveries' | 'alerts')
+  | ('redis' | 'workers' | 'timers')
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -75,6 +77,7 @@ const ofDatabase = async (domain: Domain): Promise<Finding[]> => {
       ofSchema(domain).catch(unanswered('indexes')),
       ofOverdue(domain).catch(unanswered('overdue')),
       ofDeliveries(domain).catch(unanswered('deliveries')),
+      ofAlerts(domain).catch(unanswered('alerts')),
     ])
     return [...server, clock, ...rest.flat()]
   } catch (error) {
@@ -122,8 +125,17 @@ const ofDeliveries = async (domain: Domain): Promise<Finding[]> => {
   return dead.map(({ channel, count }) =>
     wrong(
       'deliveries',
-      `${count} by ${channel} ${count === 1 ? 'has' : 'have'} given up. GET /v1/deliveries?status=dead says why; mend it, then POST /v1/deliveries/retry.`,
+      `${count} by ${channel} ${count === 1 ? 'has' : 'have'} given up. "lapse deliveries list --status dead" says why; mend it, then "lapse deliveries retry-dead".`,
     ),
+  )
+}
+
+/** As the processes that watch have last found them. */
+const ofAlerts = async (domain: Domain): Promise<Finding[]> => {
+  const raised = (await domain.alerts.list()).filter((alert) => alert.raised)
+  if (raised.length === 0) return [well('alerts', 'None is raised.')]
+  return raised.map(({ name, raisedAt, detail, advice }) =>
+    wrong('alerts', `${name}, since ${raisedAt?.toISOString()}: ${detail} ${advice}`),
   )
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Domain, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
+import { channels, type Domain, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
 import {
   appetite,
   enqueueDeliveries,
@@ -75,6 +75,7 @@ export class Engine {
     // Whatever one kind's hook does, the side effects of the others go out.
     await this.feed()
     for (const { reason } of drained.filter((one) => one.status === 'rejected')) throw reason
+    await this.#domain.alerts.markSwept()
     return swept
   }
 
@@ -88,7 +89,7 @@ export class Engine {
 
   /** Enqueues deliveries whose time has come and that Redis may have lost. */
   async feed(): Promise<void> {
-    for (const channel of ['email', 'handler'] as const) {
+    for (const channel of channels) {
       const room = await appetite(this.#queues, channel).catch(() => 0)
       if (room > 0)
         await enqueueDeliveries(this.#queues, await this.#domain.deliveries.due(channel, room)).catch(() => {})
@@ -128,12 +129,15 @@ export class Engine {
     return (await readWatermark(this.#queues)) !== undefined
   }
 
-  /** Advances until nothing is due. In a burst two batches are under way, so that PostgreSQL and we both have work. */
+  /**
+   * Advances until nothing is due. In a burst two batches are under way, so that PostgreSQL and we both have work: one takes
+   * what has waited longest, the other what has just become due, so that nothing that comes after the burst waits for all of it.
+   */
   async #drain(trigger: Trigger, onRows: (rows: AdvancedRows) => void, group: Group): Promise<void> {
-    const lane = async (): Promise<void> => {
-      while (!this.#stopped && (await this.#advance(trigger, onRows, group))) {}
+    const lane = async (latestFirst: boolean): Promise<void> => {
+      while (!this.#stopped && (await this.#advance(trigger, onRows, group, latestFirst))) {}
     }
-    if (await this.#advance(trigger, onRows, group)) await Promise.all([lane(), lane()])
+    if (await this.#advance(trigger, onRows, group, false)) await Promise.all([lane(false), lane(true)])
   }
 
   /** Begins no new batch: what is left is for others, or for later. */
@@ -142,8 +146,13 @@ export class Engine {
   }
 
   /** One batch; answers whether there may be more. */
-  async #advance(trigger: Trigger, onRows: (rows: AdvancedRows) => void, { kinds }: Group): Promise<boolean> {
-    const { rows, refused, more } = await this.#domain.advance({ trigger }, { kinds })
+  async #advance(
+    trigger: Trigger,
+    onRows: (rows: AdvancedRows) => void,
+    { kinds }: Group,
+    latestFirst: boolean,
+  ): Promise<boolean> {
+    const { rows, refused, more } = await this.#domain.advance({ trigger }, { kinds, latestFirst })
     if (rows.length > 0) {
       onRows(rows)
       this.#options.onAdvanced?.(rows, trigger)

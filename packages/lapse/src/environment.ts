@@ -1,3 +1,4 @@
+import { isAddressRange } from '@lapse/domain'
 import { z } from 'zod'
 import type { LapseConfig } from './config.ts'
 
@@ -107,6 +108,13 @@ const keys = z
   .refine((all) => all.every((key) => key.length >= 32), 'is shorter than 32 characters, or one of its parts is')
   .optional()
 
+/** Addresses and ranges of addresses, with commas between them. */
+const addressRanges = z
+  .string()
+  .transform((text) => text.split(',').map((range) => range.trim()))
+  .refine((all) => all.every(isAddressRange), 'is not a list of addresses and ranges such as 10.0.0.0/8')
+  .optional()
+
 /** The variables that every Lapse process has. */
 export const commonVariables = {
   DATABASE_URL: variable.url(['postgresql:', 'postgres:'], 'postgresql://lapse_app:secret@localhost:5432/lapse'),
@@ -123,7 +131,16 @@ export const commonVariables = {
       .default('http://127.0.0.1:3000'),
     example: 'https://lapse.example.com',
   } satisfies Variable<string>,
+  LAPSE_ALLOW_ADDRESSES: { schema: addressRanges, example: '10.1.0.0/16,fd12:3456::/48' } satisfies Variable,
   LAPSE_HORIZON_HOURS: variable.optionalWhole(1, 87_600, '24'),
+  LAPSE_OPERATOR_EMAIL: {
+    schema: z.email('is not an address').optional(),
+    example: 'ops@example.com',
+  } satisfies Variable<string | undefined>,
+  LAPSE_WATCH_SECONDS: variable.whole(60, 1, 3_600),
+  LAPSE_ALERT_PENDING_SECONDS: variable.whole(300, 1, 604_800),
+  LAPSE_ALERT_SWEPT: variable.whole(10, 0, 1_000_000),
+  LAPSE_ALERT_SWEEP_SECONDS: variable.whole(120, 1, 86_400),
   LAPSE_LOG_LEVEL: {
     schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'is not a log level').default('info'),
     example: 'info',
@@ -132,12 +149,20 @@ export const commonVariables = {
 }
 
 /** What those variables and the configuration mean for `createLapse`. */
-export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], grants }: LapseConfig) => ({
+export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], grants, mail }: LapseConfig) => ({
   databaseUrl: env.DATABASE_URL,
   redisUrl: env.REDIS_URL,
   prefix: env.LAPSE_PREFIX,
   kinds,
   grants,
+  templates: mail?.templates,
   ...(env.LAPSE_SECRET && { secrets: env.LAPSE_SECRET }),
+  allowAddresses: env.LAPSE_ALLOW_ADDRESSES,
+  operatorEmail: env.LAPSE_OPERATOR_EMAIL,
+  alerts: {
+    pendingMs: env.LAPSE_ALERT_PENDING_SECONDS * 1_000,
+    swept: env.LAPSE_ALERT_SWEPT,
+    sweepMs: env.LAPSE_ALERT_SWEEP_SECONDS * 1_000,
+  },
   horizonMs: env.LAPSE_HORIZON_HOURS === undefined ? undefined : env.LAPSE_HORIZON_HOURS * 3_600_000,
 })

@@ -4,9 +4,13 @@ export {
   type Accepted,
   type AccessGrantOptions,
   type Admitted,
+  type Alert,
+  type AlertName,
   type ApiToken,
   type ApiTokenInput,
+  type Attempt,
   type Authenticated,
+  alertNames,
   type Backoff,
   type Befallen,
   type Bucket,
@@ -14,23 +18,34 @@ export {
   type BulkOptions,
   type BulkResult,
   type By,
+  type ChangedHttpCall,
+  type Channel,
   type Cleaned,
   type CleanupOptions,
+  callMethods,
   canonicalAddress,
+  channels,
   type Declined,
   type Delivery,
   type DeliveryFilter,
   type DeliveryStatus,
   type Duration,
   defineKind,
+  deliveryStatuses,
   durationMs,
   type Ending,
+  type EndpointEvent,
+  type EndpointFilter,
+  type EndpointStatus,
   type ErrorCode,
   type Event,
   type EventFilter,
   type EventType,
+  endpointEvents,
+  endpointStatuses,
   type Forecast,
   type ForecastSpan,
+  GiveUp,
   type Grant,
   type GrantChange,
   type GrantChanges,
@@ -42,13 +57,18 @@ export {
   type Guard,
   type Handler,
   type HandlerCall,
+  type HandlerOptions,
   type Happening,
   HashedPassword,
   type Hook,
+  type HttpCall,
+  type HttpCallInput,
+  type HttpCallState,
   type Invite,
   type Invited,
   type InviteInput,
   type IssuedApiToken,
+  type IssuedWebhookEndpoint,
   isUnavailable,
   type Kind,
   type KindDefinition,
@@ -77,6 +97,8 @@ export {
   type Redeemable,
   type Redeemed,
   type Redemption,
+  type Replay,
+  type Replayed,
   type Request,
   type Requested,
   type Resent,
@@ -92,12 +114,16 @@ export {
   type ShareLinkInput,
   type SignedIn,
   type Status,
+  type Suppression,
+  type SuppressionFilter,
+  type SuppressionReason,
   scopePattern,
   type Template,
   type TimerState,
   type TrialBanner,
   type Trigger,
   type Triple,
+  TryAgain,
   type TypedCode,
   tokenFormats,
   trial,
@@ -114,11 +140,14 @@ export {
   type VerifyOptions,
   type Viewing,
   type WatchOptions,
+  type WebhookEndpoint,
+  type WebhookEndpointChanges,
+  type WebhookEndpointInput,
   type WhichInvite,
   type Written,
+  withDeadline,
 } from '@lapse/domain'
 export {
-  type DeliveryChannel,
   done,
   type Processor,
   type QueueName,
@@ -130,7 +159,7 @@ export {
 } from '@lapse/queue'
 export { BootError } from './boot.ts'
 export { ConfigError, defineConfig, type LapseConfig, loadConfig } from './config.ts'
-export type { Deliverer } from './deliver.ts'
+export type { Deliverer } from './delivery/deliverer.ts'
 export type { Finding } from './diagnose.ts'
 export type { Engine } from './engine.ts'
 export {
@@ -143,8 +172,13 @@ export {
   type Variable,
   variable,
 } from './environment.ts'
+export { gauges } from './gauges.ts'
 export { createLapse, Lapse, type LapseOptions } from './lapse.ts'
+export type { Retried, RetryOptions } from './ledger.ts'
 export { createMailer, type Mailer } from './mail/mailer.ts'
+export type { MailTemplates } from './mail/templates.ts'
+export { usualLetter } from './mail/usual.ts'
 export { runService } from './service.ts'
 export type { Story } from './story.ts'
 export type { Changed, Checked, Consumed, IssueOptions, Lifetime, Verbs } from './verbs.ts'
+export { startWatch } from './watch.ts'

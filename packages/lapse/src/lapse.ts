@@ -2,6 +2,8 @@ import {
   type Abuse,
   type AbuseSpan,
   type AccessGrantOptions,
+  type Alert,
+  type AlertLimits,
   accessGrant,
   apiToken,
   type Cleaned,
@@ -13,6 +15,7 @@ import {
   type EventFilter,
   type Forecast,
   type ForecastSpan,
+  httpCall,
   invite,
   type Kind,
   LapseError,
@@ -21,18 +24,22 @@ import {
   type Request,
   type Resource,
   type ResourceFilter,
+  type Suppression,
+  type SuppressionFilter,
   session,
   shareLink,
   type TimerState,
   trial,
   verification,
 } from '@lapse/domain'
-import { enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
+import { createPace, enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
 import { type AdvancedRows, AfterCommit } from './after-commit.ts'
 import { inspect } from './boot.ts'
-import { createDeliverer, type Deliverer, type DeliverOptions } from './deliver.ts'
+import { createDeliverer, type Deliverer, type DeliverOptions } from './delivery/deliverer.ts'
 import { diagnose, type Finding } from './diagnose.ts'
 import { Engine, type EngineOptions } from './engine.ts'
+import { type Retried, type RetryOptions, retryDead, whyBounced, whyNot } from './ledger.ts'
+import { type MailTemplates, withTemplates } from './mail/templates.ts'
 import { type Story, tellStory } from './story.ts'
 import { Verbs } from './verbs.ts'
 
@@ -46,6 +53,7 @@ export const builtInKinds = [
   promoCode,
   shareLink,
   accessGrant(),
+  httpCall,
 ] as const
 export type BuiltInKind = (typeof builtInKinds)[number]
 
@@ -56,11 +64,19 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   kinds?: K
   /** Which access is elevated, and how long grants live and are kept. */
   grants?: AccessGrantOptions | undefined
+  /** Mails in place of those a kind has, or beside them; `null`: none. */
+  templates?: MailTemplates<K[number] | BuiltInKind> | undefined
   /**
    * What seals the tokens that are to be mailed, and keys the hashes of short codes: 32 characters or more, the same for
    * all processes. The first is used and all are tried, so that a new one can be put in front of the old.
    */
   secrets?: readonly string[]
+  /** Addresses and ranges such as `10.0.0.0/8` that webhooks and calls may go to although they are not public. */
+  allowAddresses?: readonly string[] | undefined
+  /** Who gets a mail when something is wrong with Lapse itself. */
+  operatorEmail?: string | undefined
+  /** From when on something is. */
+  alerts?: AlertLimits | undefined
   /** What every key in Redis begins with; `lapse` unless said otherwise. */
   prefix?: string
   /** Connections to PostgreSQL; 10 unless said otherwise. */
@@ -85,7 +101,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   readonly #domain: ReturnType<typeof createDomain>
   readonly #timers: Timers
   readonly #after: AfterCommit
-  readonly #options: LapseOptions
+  readonly #options: Omit<LapseOptions, 'templates'>
 
   constructor(options: LapseOptions<readonly K[]>) {
     const {
@@ -93,7 +109,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       redisUrl,
       kinds = [],
       grants,
+      templates = {},
       secrets = [],
+      allowAddresses,
+      operatorEmail,
+      alerts,
       prefix,
       connections,
       horizonMs,
@@ -108,8 +128,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     const all = [...builtIn.filter((kind) => !own.has(kind.name)), ...kinds]
     const domain = createDomain({
       url,
-      kinds: all,
+      kinds: withTemplates(all, templates as MailTemplates),
       secrets,
+      allowAddresses,
+      operatorEmail,
+      alerts,
       ...(connections !== undefined && { connections }),
       onLapsed: (rows) => {
         onLapsed?.(rows)
@@ -159,18 +182,71 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     get: (id: string) => this.#domain.deliveries.get(id),
     /** Makes it due at once. @throws LapseError `not_found`, `not_retryable` */
     retry: async (id: string): Promise<Delivery> => {
-      const again = await this.#domain.deliveries.retry({ id })
+      const { channel, target } = await this.#domain.deliveries.get(id)
+      const bounced = channel === 'email' && (await this.#domain.suppressions.bounceOf(target))
+      if (bounced) throw new LapseError('not_retryable', { detail: whyBounced(bounced) })
+      const again = await this.#domain.deliveries.retry(id)
       const delivery = await this.#domain.deliveries.get(id)
-      if (again.length === 0) throw new LapseError('not_retryable', { detail: `It is ${delivery.status}.` })
-      await enqueueDeliveries(this.queues, again).catch((error) => this.#options.onError?.(error))
+      if (again.length === 0) throw new LapseError('not_retryable', { detail: whyNot(delivery) })
+      await this.#enqueue(again)
       return delivery
     },
-    /** Makes all that are dead due at once, and says how many. */
-    retryDead: async (filter: Omit<DeliveryFilter, 'status'> = {}): Promise<number> => {
-      const again = await this.#domain.deliveries.retry({ ...filter, status: 'dead' })
-      await enqueueDeliveries(this.queues, again).catch((error) => this.#options.onError?.(error))
-      return again.length
+    /** Makes what is dead due at once, in batches that commit on their own; says how many, and where to go on. */
+    retryDead: (filter: Omit<DeliveryFilter, 'status'> = {}, options?: RetryOptions): Promise<Retried> =>
+      retryDead(this.#domain, (again) => this.#enqueue(again), filter, options),
+    /** A mail has come back: it is dead, and its address gets no mail any more. @throws LapseError `not_found`, `invalid` */
+    bounced: async (id: string, detail?: string): Promise<Delivery> => {
+      const isMail = await this.#domain.deliveries.bounce(id, detail)
+      const delivery = await this.#domain.deliveries.get(id)
+      if (!isMail) throw new LapseError('invalid', { field: 'id', detail: 'This delivery is no mail.' })
+      return delivery
     },
+    /** Calls off one that is outstanding. @throws LapseError `not_found`, `not_cancellable` */
+    cancel: async (id: string): Promise<Delivery> => {
+      const cancelled = await this.#domain.deliveries.cancel(id)
+      const delivery = await this.#domain.deliveries.get(id)
+      if (!cancelled) throw new LapseError('not_cancellable', { detail: whyNot(delivery) })
+      return delivery
+    },
+  }
+
+  /** What an operator should look at. */
+  readonly alerts = {
+    list: (): Promise<Alert[]> => this.#domain.alerts.list(),
+    /** Looks at how everything is, and tells the operator. Any process may do so, at any time. */
+    watch: async (): Promise<void> => {
+      const owed = await this.#domain.alerts.watch()
+      // That mails wait for long must not wait behind them.
+      await this.#enqueue(owed.map((one) => ({ ...one, urgent: true })))
+    },
+  }
+
+  /** How long the oldest side effect of each channel has been due. */
+  oldestPending() {
+    return this.#domain.alerts.oldestPending()
+  }
+
+  /** Milliseconds since the last sweep; `undefined` when there was none. */
+  sinceSweep(): Promise<number | undefined> {
+    return this.#domain.alerts.sinceSweep()
+  }
+
+  /** Addresses that are not to be written to: those that mails have come back from, and those that want no reminders. */
+  readonly suppressions = {
+    /** Newest first. */
+    list: (filter: SuppressionFilter = {}, page?: Page): Promise<Suppression[]> =>
+      this.#domain.suppressions.list(filter, page),
+    /** It may be written to again. @throws LapseError `not_found` */
+    lift: (id: string): Promise<Suppression> => this.#domain.suppressions.lift(id),
+    /** Whether the token of a reminder is good. @throws LapseError `token_not_valid` */
+    mustLead: (token: string): void => this.#domain.suppressions.mustLead(token),
+    /** No more reminders for whoever that went to. @throws LapseError `token_not_valid` */
+    unsubscribe: (token: string): Promise<void> => this.#domain.suppressions.unsubscribe(token),
+  }
+
+  /** What could not be told is fed by the sweep. */
+  #enqueue(owed: Parameters<typeof enqueueDeliveries>[1]): Promise<void> {
+    return enqueueDeliveries(this.queues, owed).catch((error) => this.#options.onError?.(error))
   }
 
   /**
@@ -206,7 +282,12 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
 
   /** Makes attempts at side effects. */
   deliverer(options: DeliverOptions): Deliverer {
-    return createDeliverer(this.#domain, options)
+    const { mailRate } = options
+    return createDeliverer(
+      this.#domain,
+      options,
+      mailRate === undefined ? undefined : createPace(this.queues, 'mail', mailRate),
+    )
   }
 
   /** Looks at PostgreSQL and Redis and returns warnings. @throws BootError saying why Lapse must not start like this */

@@ -76,6 +76,8 @@ export class Verbs<K extends Kind = Kind> {
   readonly shareLinks: OwnVerbs['shareLinks']
   readonly apiTokens: OwnVerbs['apiTokens']
   readonly accessGrants: OwnVerbs['accessGrants']
+  readonly httpCalls: OwnVerbs['httpCalls']
+  readonly webhookEndpoints: OwnVerbs['webhookEndpoints']
   readonly #resources: Resources
   readonly #bulk: OwnVerbs['bulk']
   readonly #settle: Settle
@@ -92,6 +94,8 @@ export class Verbs<K extends Kind = Kind> {
     this.shareLinks = own.shareLinks
     this.apiTokens = own.apiTokens
     this.accessGrants = own.accessGrants
+    this.httpCalls = own.httpCalls
+    this.webhookEndpoints = own.webhookEndpoints
     this.#resources = resources
     this.#bulk = own.bulk
     this.#settle = settle

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { describeEnvironment, readEnvironment, variable } from '../src/environment.ts'
+import { commonVariables, describeEnvironment, readEnvironment, variable } from '../src/environment.ts'
 
 const variables = {
   DATABASE_URL: variable.url(['postgresql:'], 'postgresql://localhost/lapse'),
@@ -29,3 +29,13 @@ it.each(['postgresql://u:sec%40ret@db/x', 'postgresql://u:s@cret@db/x', 'postgre
     expect(shown).toContain('RATE=100')
   },
 )
+
+it('what may be called is a list of addresses and ranges, or the variable is named', () => {
+  const { LAPSE_ALLOW_ADDRESSES } = commonVariables
+  const read = (text: string) => readEnvironment({ LAPSE_ALLOW_ADDRESSES }, { LAPSE_ALLOW_ADDRESSES: text })
+  expect(read('10.0.0.0/8, ::1')).toEqual({ LAPSE_ALLOW_ADDRESSES: ['10.0.0.0/8', '::1'] })
+  expect(read('').LAPSE_ALLOW_ADDRESSES).toBeUndefined()
+  expect(() => read('10.0.0.0/8,intranet')).toThrow(
+    'LAPSE_ALLOW_ADDRESSES: is not a list of addresses and ranges such as 10.0.0.0/8',
+  )
+})

@@ -1,6 +1,5 @@
 export { appetite, enqueueDeliveries } from './deliveries.ts'
 export {
-  type DeliveryChannel,
   deliveryId,
   type JobName,
   type Jobs,
@@ -8,6 +7,7 @@ export {
   timerId,
   type WakeUp,
 } from './jobs.ts'
+export { createPace, type Pace } from './pace.ts'
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'

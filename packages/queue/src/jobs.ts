@@ -1,4 +1,4 @@
-import type { Channel, Timer } from '@lapse/domain'
+import type { Timer } from '@lapse/domain'
 
 /** Look at this resource: its step should be due. Never anything secret: whoever can read Redis can read this. */
 export interface WakeUp {
@@ -20,6 +20,8 @@ type None = Record<string, never>
 export interface Jobs {
   timers: Record<Timer['step'], WakeUp>
   email: { deliver: Deliver }
+  webhook: { deliver: Deliver }
+  call: { deliver: Deliver }
   handler: { deliver: Deliver }
   upkeep: Record<'sweep' | 'look-ahead' | 'purge', None>
 }
@@ -27,10 +29,8 @@ export interface Jobs {
 export type QueueName = keyof Jobs
 export type JobName<Q extends QueueName> = keyof Jobs[Q] & string
 
-export const queueNames = ['timers', 'email', 'handler', 'upkeep'] as const satisfies QueueName[]
-
-/** Channels that have a queue. Each has its own, so that its rate limit and its outages hold up nobody else. */
-export type DeliveryChannel = Extract<Channel, QueueName>
+/** Each channel has its own, so that its rate limit and its outages hold up nobody else. */
+export const queueNames = ['timers', 'email', 'webhook', 'call', 'handler', 'upkeep'] as const satisfies QueueName[]
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
@@ -45,6 +45,8 @@ const isDeliver = (data: Partial<Deliver>): boolean => uuid.test(data.delivery ?
 const readable: Record<QueueName, (data: object) => boolean> = {
   timers: isWakeUp,
   email: isDeliver,
+  webhook: isDeliver,
+  call: isDeliver,
   handler: isDeliver,
   upkeep: () => true,
 }

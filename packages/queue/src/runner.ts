@@ -1,4 +1,4 @@
-import { DelayedError, type Job, type RateLimiterOptions, Worker } from 'bullmq'
+import { DelayedError, type Job, Worker } from 'bullmq'
 import { workerConnection } from './connection.ts'
 import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
@@ -20,7 +20,6 @@ export type Processor<Q extends QueueName> = { [N in JobName<Q>]: (data: Jobs[Q]
 
 export interface RunnerOptions extends QueueOptions {
   concurrency: number
-  limiter?: RateLimiterOptions
   /** Called for each job that was dropped, and for each that threw. */
   onDrop?: (queue: QueueName, job: string, reason: string) => void
   onError: (queue: QueueName, error: unknown) => void
@@ -67,7 +66,6 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       connection,
       prefix: options.prefix ?? defaultPrefix,
       concurrency: options.concurrency,
-      ...(options.limiter && { limiter: options.limiter }),
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
       // A worker that is killed hard gives its jobs back after 10 s instead of 60.

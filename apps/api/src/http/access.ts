@@ -10,6 +10,7 @@ import { signedOut } from './who.ts'
 export const areas = [
   ...(['resources', 'trials', 'events', 'deliveries', 'organizations', 'users', 'memberships'] as const),
   ...(['invites', 'verifications', 'sessions', 'api-tokens', 'promo-codes', 'share-links', 'access-grants'] as const),
+  ...(['http-calls', 'webhook-endpoints'] as const),
   'abuse',
 ] as const
 
@@ -20,7 +21,7 @@ export type Scope = `${Area}:${'read' | 'write'}`
  * How a route stays inside one organization: the id in its path is that of something in it, or its own, and another's is
  * not there; or the handler confines itself by `boundTo`. Without any it is not for tokens that are bound to one.
  */
-export type Confined = 'resource' | 'organization' | 'membership' | 'delivery' | 'own'
+export type Confined = 'resource' | 'organization' | 'membership' | 'delivery' | 'endpoint' | 'own'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -51,7 +52,13 @@ export const guard = (scope: App, lapse: Lapse): void => {
     resource: async (id) => (await lapse.get(id)).organizationId,
     organization: async (id) => (await lapse.organizations.get(id)).id,
     membership: async (id) => (await lapse.memberships.get(id)).organizationId,
-    delivery: async (id) => (await lapse.get((await lapse.deliveries.get(id)).resourceId)).organizationId,
+    endpoint: async (id) => (await lapse.webhookEndpoints.get(id)).organizationId,
+    // A webhook is its endpoint's: what the host application's own have answered is nobody else's business.
+    delivery: async (id) => {
+      const { channel, target, resourceId } = await lapse.deliveries.get(id)
+      if (channel === 'webhook') return (await lapse.webhookEndpoints.get(target)).organizationId
+      return resourceId === null ? null : (await lapse.get(resourceId)).organizationId
+    },
   }
 
   scope.addHook('onRoute', ({ url, config }) => {

@@ -40,12 +40,19 @@ export type Once = ReturnType<typeof createOnce>
 
 const fingerprintOf = ({ method, routeOptions, params, body }: FastifyRequest): string =>
   createHash('sha256')
-    .update(canonical([method, routeOptions.url, params, withoutPassword(body)]))
+    .update(canonical([method, routeOptions.url, params, withoutSecrets(body)]))
     .digest('hex')
 
-/** From a plain hash of all the rest with it, a password could be guessed. */
-const withoutPassword = (body: unknown): unknown =>
-  typeof body === 'object' && body !== null && 'password' in body ? { ...body, password: null } : (body ?? null)
+/** From a plain hash of all the rest with it, a password could be guessed, and what a header carries. */
+const withoutSecrets = (body: unknown): unknown => {
+  if (typeof body !== 'object' || body === null) return body ?? null
+  const { password, headers } = body as { password?: unknown; headers?: unknown }
+  return {
+    ...body,
+    ...(password !== undefined && { password: null }),
+    ...(typeof headers === 'object' && headers !== null && { headers: Object.keys(headers).sort() }),
+  }
+}
 
 /** The same text for the same data, whatever the order of the keys. */
 const canonical = (data: unknown): string =>

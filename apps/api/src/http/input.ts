@@ -132,6 +132,12 @@ const flawOf = (value: unknown, path: readonly (string | number)[] = []): [(stri
   return undefined
 }
 
+/** Any JSON, as it will be sent. */
+export const json = z.unknown().superRefine((value, context) => {
+  const [path, message] = flawOf(value) ?? []
+  if (message) context.addIssue({ code: 'custom', path, message })
+})
+
 /** A JSON object of at most 16 KiB; what it holds is the kind's affair. */
 export const payload = z
   .record(z.string(), z.unknown())

@@ -11,8 +11,10 @@ import type { PagesContext } from './routes/context.ts'
 import { inviteRoutes } from './routes/invites.ts'
 import { sharedPageRoutes, shareLinkRoutes } from './routes/share-links.ts'
 import { confirmRoutes, signInRoutes } from './routes/sign-in.ts'
+import { unsubscribeRoutes } from './routes/unsubscribe.ts'
 import { closedSharePage, invalidSharePage } from './share-link.ts'
 import { invalidConfirmationPage, invalidLinkPage } from './sign-in.ts'
+import { invalidUnsubscribePage } from './unsubscribe.ts'
 import { knowVisitor, refuseOtherSites } from './visitor.ts'
 
 /** More than any form of ours holds. */
@@ -47,6 +49,14 @@ export const registerPages = async (app: App, people: PeopleContext): Promise<vo
         inner.setErrorHandler(createSendErrorPage({ denied }))
         routes(inner, context)
       })
+    refuse()
+  })
+  // Mail programs are other sites, and nobody's browser.
+  await app.register(async (scope: App) => {
+    scope.setErrorHandler(createSendErrorPage({ denied: invalidUnsubscribePage }))
+    scope.addHook('onRequest', async (_, reply) => void reply.header('content-security-policy', contentSecurityPolicy))
+    const refuse = refuseOtherMethods(scope)
+    unsubscribeRoutes(scope, context)
     refuse()
   })
 }

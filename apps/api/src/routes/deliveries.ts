@@ -1,25 +1,44 @@
+import type { FastifyRequest } from 'fastify'
+import { channels, deliveryStatuses } from 'lapse'
 import { z } from 'zod'
-import { boundTo, permit } from '../http/access.ts'
+import { ownOrganizationId, permit } from '../http/access.ts'
 import { example, optional } from '../http/described.ts'
-import { text } from '../http/input.ts'
+import { instant, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { id, nextCursor, page, paged, pageOf } from '../http/query.ts'
-import {
-  channels,
-  Delivery,
-  deliveryOut,
-  deliveryStatuses,
-  LoggedDelivery,
-  loggedDeliveryOut,
-} from '../wire/delivery.ts'
+import { Delivery, deliveryOut, LoggedDelivery, loggedDeliveryOut } from '../wire/delivery.ts'
 import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Nothing } from './verbs.ts'
 
+/** An answer is due after six seconds, and a batch that has begun is finished. */
+const workMs = 4_000
+
 const filters = {
   channel: z.enum(channels).optional(),
-  kind: text(200).optional(),
+  kind: text(200).optional().describe('`lapse`: tests and alerts, which belong to no resource.'),
+  event: text(50)
+    .optional()
+    .describe("The event's type, without its number.")
+    .meta({ examples: ['reminded'] }),
+  target: text(500).optional().describe("An address, an endpoint's id, a handler's name."),
   resource_id: id.optional(),
+  organization_id: id.optional().describe('Of what was issued in it; webhooks of its own endpoints.'),
+  since: instant.optional().describe('Created at this instant or later.'),
+  until: instant.optional().describe('Created before this instant.'),
 }
+
+type Filters = { [F in keyof typeof filters]?: z.infer<(typeof filters)[F]> }
+
+const filterOf = (request: FastifyRequest, sent: Filters) => {
+  const { resource_id: resourceId, organization_id: asked, ...filter } = sent
+  return { ...filter, resourceId, organizationId: ownOrganizationId(request, asked) }
+}
+
+const Retried = z.object({
+  retried: z.int(),
+  done: z.boolean().describe('`false`: the time was up. Ask again with `after`.'),
+  after: id.nullable(),
+})
 
 /** The ledger of side effects. */
 export const deliveryRoutes = (app: App, { lapse }: Context): void => {
@@ -38,8 +57,8 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
     },
     async (request) => {
       const { query } = request
-      const { resource_id: resourceId, limit, cursor, ...rest } = query
-      const filter = { ...rest, resourceId, organizationId: boundTo(request) }
+      const { limit, cursor, status, ...sent } = query
+      const filter = { status, ...filterOf(request, sent) }
       return paged(await lapse.deliveries.list(filter, pageOf(query)), query, deliveryOut)
     },
   )
@@ -86,21 +105,44 @@ export const deliveryRoutes = (app: App, { lapse }: Context): void => {
     {
       ...permit('deliveries', 'write', 'own'),
       schema: {
-        ...operation('deliveries', 'retryDeadDeliveries', 'Try all dead ones again', 'All, or those that match.'),
+        ...operation(
+          'deliveries',
+          'retryDeadDeliveries',
+          'Try all dead ones again',
+          'All, or those that match. In batches that commit on their own: call again with `after` until `done`.',
+        ),
         body: z
-          .strictObject(filters)
+          .strictObject({ ...filters, after: id.optional().describe('`after` of the answer before, to go on.') })
           .optional()
-          .meta({ ...example({ channel: 'email' }), ...optional }),
-        response: {
-          200: answer('They are due now.', z.object({ retried: z.int() })),
-          ...problems(400, 415, 422),
-        },
+          .meta({ ...example({ channel: 'email', since: '2026-12-01T10:00:00Z' }), ...optional }),
+        response: { 200: answer('They are due now.', Retried), ...problems(400, 415, 422) },
       },
     },
     async (request) => {
-      const { resource_id: resourceId, ...filter } = request.body ?? {}
-      const organizationId = boundTo(request)
-      return { retried: await lapse.deliveries.retryDead({ ...filter, resourceId, organizationId }) }
+      const { after, ...sent } = request.body ?? {}
+      return lapse.deliveries.retryDead(filterOf(request, sent), { after, timeMs: workMs })
+    },
+  )
+
+  app.post(
+    '/v1/deliveries/:id/cancel',
+    {
+      ...permit('deliveries', 'write', 'delivery'),
+      schema: {
+        ...operation(
+          'deliveries',
+          'cancelDelivery',
+          'Call one off',
+          'One that is outstanding, unless it is being tried in this moment. It never goes out.',
+        ),
+        params: byId,
+        body: Nothing,
+        response: { 200: answer('It is cancelled.', LoggedDelivery), ...problems(400, 404, 409, 415, 422) },
+      },
+    },
+    async ({ params }) => {
+      await lapse.deliveries.cancel(params.id)
+      return loggedDeliveryOut(await lapse.deliveries.get(params.id))
     },
   )
 }

@@ -6,12 +6,15 @@ import { knowWho } from '../http/who.ts'
 import { abuseRoutes } from './abuse.ts'
 import { accessGrantWatchRoutes } from './access-grant-watch.ts'
 import { accessGrantRoutes } from './access-grants.ts'
+import { alertRoutes } from './alerts.ts'
 import { apiTokenRoutes } from './api-tokens.ts'
 import { bulkRoutes } from './bulk.ts'
 import { deliveryRoutes } from './deliveries.ts'
 import { eventRoutes } from './events.ts'
 import { forecastRoutes } from './forecast.ts'
+import { httpCallRoutes } from './http-calls.ts'
 import { inviteRoutes } from './invites.ts'
+import { mailSuppressionRoutes } from './mail-suppressions.ts'
 import { membershipRoutes } from './memberships.ts'
 import { organizationRoutes } from './organizations.ts'
 import { promoCodeRoutes } from './promo-codes.ts'
@@ -24,6 +27,8 @@ import { trialRoutes } from './trials.ts'
 import { userRoutes } from './users.ts'
 import { verbRoutes } from './verbs.ts'
 import { verificationRoutes } from './verifications.ts'
+import { webhookEndpointRoutes } from './webhook-endpoints.ts'
+import { webhookReplayRoutes } from './webhook-replays.ts'
 
 /** Everything under /v1. Each route says who may call it; see `permit` and `openTo`. `hash` is the root token's. */
 export const registerV1 = async (app: App, context: PeopleContext, hash: string): Promise<void> => {
@@ -49,8 +54,13 @@ export const registerV1 = async (app: App, context: PeopleContext, hash: string)
     accessGrantWatchRoutes(scope, context)
     promoCodeRoutes(scope, context)
     shareLinkRoutes(scope, context)
+    httpCallRoutes(scope, context)
+    webhookEndpointRoutes(scope, context)
+    webhookReplayRoutes(scope, context)
     eventRoutes(scope, context)
     deliveryRoutes(scope, context)
+    mailSuppressionRoutes(scope, context)
+    alertRoutes(scope, context)
     abuseRoutes(scope, context)
     refuse()
   })

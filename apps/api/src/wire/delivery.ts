@@ -1,15 +1,16 @@
-import type { Delivery as LapseDelivery } from 'lapse'
+import { channels, deliveryStatuses, type Attempt as LapseAttempt, type Delivery as LapseDelivery } from 'lapse'
 import { z } from 'zod'
 
 const moment = z.string().meta({ format: 'date-time' })
 
-export const deliveryStatuses = ['pending', 'sent', 'failed', 'dead', 'cancelled'] as const
-export const channels = ['email', 'webhook', 'handler'] as const
-
 export const Delivery = z
   .object({
     id: z.string().meta({ format: 'uuid' }).describe('The idempotency key that goes out with it.'),
-    resource_id: z.string().meta({ format: 'uuid' }),
+    resource_id: z
+      .string()
+      .meta({ format: 'uuid' })
+      .nullable()
+      .describe('`null`: of no resource, but a test or an alert.'),
     kind: z.string(),
     version: z.int(),
     event: z.string().describe("The event's type, numbered where it may happen twice: `reminded:86400`."),
@@ -24,12 +25,17 @@ export const Delivery = z
   })
   .meta({ id: 'Delivery', description: 'One side effect to one target.' })
 
-const Attempt = z.object({
+export const Attempt = z.object({
   number: z.int(),
   at: moment,
   duration_ms: z.int().nullable().describe('`null` while it runs, and when its process died.'),
-  status: z.enum(['started', 'sent', 'failed', 'dead']),
+  status: z
+    .enum(['started', 'sent', 'failed', 'dead', 'interrupted'])
+    .describe('`interrupted`: its worker stopped; that counts as no try.'),
   error: z.string().nullable(),
+  code: z.int().nullable().describe('What HTTP or SMTP answered.'),
+  answer: z.string().nullable().describe('The beginning of what was answered, without secrets.'),
+  next_attempt_at: moment.nullable().describe('When it was to be tried again.'),
 })
 
 export const LoggedDelivery = Delivery.extend({ log: z.array(Attempt) }).meta({
@@ -53,23 +59,20 @@ export const deliveryOut = (delivery: LapseDelivery): z.infer<typeof Delivery> =
   settled_at: delivery.settledAt?.toISOString() ?? null,
 })
 
-type Logged = LapseDelivery & {
-  log: readonly {
-    number: number
-    at: Date
-    durationMs: number | null
-    status: z.infer<typeof Attempt>['status']
-    error: string | null
-  }[]
-}
+export const attemptOut = ({ number, at, durationMs, nextAt, ...attempt }: LapseAttempt): z.infer<typeof Attempt> => ({
+  number,
+  at: at.toISOString(),
+  duration_ms: durationMs,
+  status: attempt.status,
+  error: attempt.error,
+  code: attempt.code,
+  answer: attempt.answer,
+  next_attempt_at: nextAt?.toISOString() ?? null,
+})
 
-export const loggedDeliveryOut = (delivery: Logged): z.infer<typeof LoggedDelivery> => ({
+export const loggedDeliveryOut = (
+  delivery: LapseDelivery & { readonly log: readonly LapseAttempt[] },
+): z.infer<typeof LoggedDelivery> => ({
   ...deliveryOut(delivery),
-  log: delivery.log.map(({ number, at, durationMs, status, error }) => ({
-    number,
-    at: at.toISOString(),
-    duration_ms: durationMs,
-    status,
-    error,
-  })),
+  log: delivery.log.map(attemptOut),
 })

@@ -16,8 +16,12 @@ export const cleanup = (program: Command): void => {
     .action(async ({ limit, json }: { limit: number; json?: true }) => {
       const cleaned = await withLapse((lapse) => lapse.cleanup({ limit, timeMs: 3_600_000 }))
       if (json) return printJson(cleaned)
-      const { removed, answers, done } = cleaned
-      const what = [counted(removed), answers > 0 && `${answers} answers of Idempotency-Keys`].filter(Boolean)
+      const { removed, answers, notices, done } = cleaned
+      const what = [
+        counted(removed),
+        answers > 0 && `${answers} answers of Idempotency-Keys`,
+        notices > 0 && `${notices} old tests and alerts`,
+      ].filter(Boolean)
       print(what.length > 0 ? `Removed ${what.join(', ')}.` : 'There was nothing to remove.')
       if (!done) print('There is more: run it again, or with a higher --limit.')
     })

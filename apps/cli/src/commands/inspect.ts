@@ -75,7 +75,9 @@ const deliveriesOf = ({ deliveries }: Story): string =>
         attempt.status,
         attempt.at.toISOString(),
         attempt.durationMs === null ? '' : `${attempt.durationMs} ms`,
-        attempt.error ?? '',
+        [attempt.code, attempt.error, attempt.nextAt && `next try ${attempt.nextAt.toISOString()}`]
+          .filter(Boolean)
+          .join(', '),
       ]),
     ]),
   )

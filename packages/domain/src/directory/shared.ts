@@ -21,7 +21,7 @@ export const isAnId = (table: Fragment, reference: string | null): Fragment =>
  * event. Events stay for good, so no name and no address is in them.
  */
 export const logged = (
-  kind: 'organization' | 'user' | 'membership',
+  kind: 'organization' | 'user' | 'membership' | 'webhook-endpoint',
   type: string,
   cause: Cause,
   data: Fragment,

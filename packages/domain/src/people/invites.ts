@@ -198,8 +198,7 @@ export class Invites {
     if (!row || row.live || row.seen === 'consumed' || row.seen === 'suspended') return
     await this.#ground.commit(async ({ tx, changes }) => {
       const owed = await notify(tx, row.id)
-      if (owed.length > 0)
-        changes.push({ resource: resourceOf(row, this.#ground.registry), timers: [], stale: [], owed, moved: true })
+      if (owed.length > 0) changes.push({ timers: [], stale: [], owed })
     })
   }
 

@@ -43,7 +43,7 @@ export interface AdvancedRow {
 export const advanceResources = <Whole extends boolean>(
   db: Sql,
   kinds: readonly Kind[],
-  options: { limit: number; ids?: readonly string[] | undefined; whole: Whole },
+  options: { limit: number; ids?: readonly string[] | undefined; latestFirst?: boolean; whole: Whole },
   cause: Cause,
   registry: Registry,
 ) =>
@@ -53,7 +53,7 @@ export const advanceResources = <Whole extends boolean>(
     SELECT *, ctid AS place FROM resource
     WHERE due_at <= (SELECT at FROM clock) AND next_step <> 'purge'
       AND kind = ANY (${kinds.map((kind) => kind.name)}::text[]) ${options.ids ? sql`AND ${among(options.ids)}` : empty}
-    ORDER BY due_at LIMIT ${literal(options.limit)}
+    ORDER BY due_at ${options.latestFirst ? sql`DESC` : empty} LIMIT ${literal(options.limit)}
     FOR UPDATE SKIP LOCKED
   ), judged AS MATERIALIZED (
     SELECT d.*, clock.at, k.retention * interval '1 millisecond' AS retention,

@@ -36,6 +36,8 @@ export interface Draft {
   readonly sealed: string | null
   /** What has to be typed besides, hashed. */
   readonly password: string | null
+  /** What the call that it makes at its end carries, sealed. */
+  readonly enclosed: string | null
 }
 
 export type IssueRefusal = 'too-short' | 'too-long' | 'no-organization' | 'organization-not-active'
@@ -61,7 +63,7 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
       coalesce(to_timestamp(d."startsAtMs" / 1000), clock.at + d."startsInMs" * interval '1 millisecond')::timestamptz(3) AS starts_at
     FROM clock, ROWS FROM (jsonb_to_recordset(${JSON.stringify(drafts)}::jsonb) AS (
       id uuid, kind text, reference text, scope text, organization text, subject text, payload jsonb, contact text,
-      "maxUses" int, "maxUsesEach" int, selector text, verifier text, sealed text, password text, "ownMax" boolean,
+      "maxUses" int, "maxUsesEach" int, selector text, verifier text, sealed text, password text, enclosed text, "ownMax" boolean,
       "startsAtMs" float8, "startsInMs" float8,
       "expiresAtMs" float8, "lifeMs" float8, "graceMs" float8, "minLifeMs" float8, "maxLifeMs" float8, reminders int[]
     )) WITH ORDINALITY AS d
@@ -73,10 +75,10 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
     FROM draft d ${places.join}
   ), inserted AS (
     INSERT INTO resource (id, kind, reference, scope, organization_id, subject, payload, contact,
-      max_uses, max_uses_each, selector, verifier, password, issued_at, changed_at, starts_at, expires_at,
+      max_uses, max_uses_each, selector, verifier, password, enclosed, issued_at, changed_at, starts_at, expires_at,
       latest_at, ends_at, reminders, due_at, next_step)
     SELECT id, kind, reference, scope, organization_id, subject, payload, contact,
-      "maxUses", "maxUsesEach", selector, decode(verifier, 'base64'), password, at, at, starts_at, expires_at,
+      "maxUses", "maxUsesEach", selector, decode(verifier, 'base64'), password, decode(enclosed, 'base64'), at, at, starts_at, expires_at,
       CASE WHEN "ownMax" THEN at + "maxLifeMs" * interval '1 millisecond' END,
       expires_at + "graceMs" * interval '1 millisecond', reminders, coalesce(reminder, expires_at),
       (CASE WHEN reminder IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step

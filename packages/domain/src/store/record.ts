@@ -14,6 +14,10 @@ export interface Cause {
 export interface Owed {
   readonly id: string
   readonly channel: Channel
+  /** Not before; at once without. */
+  readonly inMs?: number
+  /** How often it has been asked for again. */
+  readonly round?: number
 }
 
 /** What every transition adds to the row it returns. */
@@ -32,7 +36,7 @@ export interface Recorded {
  * `sealed` is the secret that the mails among them carry. What ends takes with it the secrets that have not gone out yet.
  *
  * `moved` has the row's `id, kind, version, status, contact` and `type, occasion, was, at, lateness_ms, data`. The last
- * CTE is `owed` (resource_id, deliveries). Kinds that ask for nothing pay nothing.
+ * CTE is `owed` (resource_id, deliveries). Kinds that ask for nothing pay only for a look at who else wants to be told.
  */
 export const record = (
   cause: Cause,
@@ -51,7 +55,7 @@ export const record = (
       ${cause.actor ?? null}::text, ${cause.reason ?? null}::text, data
     FROM moved
     RETURNING id, resource_id
-  ), ${erases ? erased : empty} ${effects.length === 0 ? nothingOwed : deliveriesFor(effects, sealed)}`
+  ), ${erases ? erased : empty} ${deliveriesFor(effects, sealed)}`
 }
 
 const isEnd = (type: EventType): boolean => type === 'expired' || type === 'revoked' || type === 'consumed'
@@ -64,22 +68,46 @@ const erased = sql`
     WHERE d.resource_id = m.id AND d.sealed IS NOT NULL AND m.status IN ('expired', 'revoked', 'consumed')
   ),`
 
-const nothingOwed = sql`owed AS (SELECT NULL::uuid AS resource_id, NULL::jsonb AS deliveries WHERE false)`
-
+/** What the kinds ask for, and what the webhook endpoints do that are enabled and may know. */
 const deliveriesFor = (effects: Registry['effects'], sealed: Fragment): Fragment => sql`
   delivered AS (
     INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at, sealed)
-    SELECT m.id, m.kind, m.version, m.occasion, l.id, e.channel::lapse_channel, coalesce(e.target, m.contact), m.at, m.at,
+    SELECT m.id, m.kind, m.version, coalesce(m.occasion, m.type || ':#' || l.id), l.id, e.channel, e.target, ${isSpread(effects) ? spreadOut : sql`m.at`}, m.at,
       CASE WHEN e.channel = 'email' THEN ${sealed} END
     FROM moved m
     JOIN logged l ON l.resource_id = m.id
-    JOIN unnest(${effects.map((e) => e.kind)}::text[], ${effects.map((e) => e.event)}::text[],
-        ${effects.map((e) => e.channel)}::text[], ${effects.map((e) => e.target)}::text[])
-      AS e(kind, event, channel, target) ON e.kind = m.kind AND e.event = m.type
-    WHERE coalesce(e.target, m.contact) IS NOT NULL
+    JOIN (${effects.length === 0 ? subscribed : sql`${asked(effects)} UNION ALL ${subscribed}`}) e ON e.id = m.id
     ON CONFLICT DO NOTHING
-    RETURNING id, resource_id, channel
+    RETURNING id, resource_id, channel, next_attempt_at - created_at AS wait
   ), owed AS MATERIALIZED (
-    SELECT resource_id, jsonb_agg(jsonb_build_object('id', id, 'channel', channel)) AS deliveries
+    SELECT resource_id, jsonb_agg(jsonb_build_object('id', id, 'channel', channel)
+      ${isSpread(effects) ? waiting : empty}) AS deliveries
     FROM delivered GROUP BY resource_id
   )`
+
+const asked = (effects: Registry['effects']): Fragment => sql`
+  SELECT m.id, e.channel::lapse_channel AS channel, coalesce(e.target, m.contact) AS target, e.spread
+  FROM moved m
+  JOIN unnest(${effects.map((e) => e.kind)}::text[], ${effects.map((e) => e.event)}::text[],
+      ${effects.map((e) => e.channel)}::text[], ${effects.map((e) => e.target)}::text[],
+      ${effects.map((e) => e.spread ?? null)}::float8[])
+    AS e(kind, event, channel, target, spread) ON e.kind = m.kind AND e.event = m.type
+  WHERE coalesce(e.target, m.contact) IS NOT NULL`
+
+/** The endpoints that are told of `moved`, which has `id, kind, organization_id, type` for them. */
+export const subscribed = sql`
+  SELECT m.id, 'webhook'::lapse_channel AS channel, w.id::text AS target, NULL::float8 AS spread
+  FROM webhook_endpoint w
+  JOIN moved m ON (w.organization_id IS NULL OR w.organization_id = m.organization_id)
+    AND (w.kinds = '{}' OR m.kind = ANY (w.kinds)) AND (w.events = '{}' OR m.type = ANY (w.events))
+  WHERE w.status = 'enabled'`
+
+const isSpread = (effects: Registry['effects']): boolean => effects.some((effect) => effect.spread !== undefined)
+
+/** Counted from the instant of the reminder, for that may be a while ago; never past the end. */
+const spreadOut = sql`CASE WHEN e.spread IS NULL THEN m.at ELSE (
+  SELECT greatest(m.at, s.instant + least(e.spread * interval '1 millisecond', m.expires_at - s.instant)
+    * ((hashtextextended(m.id::text, 0) & 9223372036854775807) / 9223372036854775808::float8))
+  FROM (SELECT m.at - m.lateness_ms * interval '1 millisecond' AS instant) s) END`
+
+const waiting = sql`|| CASE WHEN wait > interval '0' THEN jsonb_build_object('inMs', ceil(extract(epoch FROM wait) * 1000)) ELSE '{}' END`

@@ -31,6 +31,7 @@ export interface Verb {
   readonly type: Fragment
   /** What `type` may be. */
   readonly types: readonly EventType[]
+  /** The type, and what tells it from others of its type in one version; NULL: the number of its event does. */
   readonly occasion?: Fragment
   /** A CTE `passed (id)`, which moves what it lets through, and what it is called when it does not. */
   readonly gate?: { readonly cte: Fragment; readonly refusal: Refusal }
@@ -66,7 +67,7 @@ export const transition = (
     FROM judged l ${verb.gate ? sql`JOIN passed USING (id)` : empty}
     WHERE r.id = l.id AND l.refusal IS NULL AND NOT ${isOver(sql`r`, sql`l.at`)}
     RETURNING r.*, l.at, ${toldStatus(sql`l`)} AS was,
-      ${verb.type} AS type, coalesce(${verb.occasion ?? sql`NULL`}, ${verb.type}) AS occasion,
+      ${verb.type} AS type, ${verb.occasion ?? verb.type} AS occasion,
       NULL::bigint AS lateness_ms, jsonb_build_object('before', ${verb.before}, 'after', ${verb.after}) AS data
   ), ${record(cause, registry, kinds, verb.types)}
   SELECT true AS moved, NULL AS refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from",
@@ -141,7 +142,8 @@ const statusAfter = sql`jsonb_build_object('status', r.status)`
 
 export const revoking = (retention: Fragment): Verb => ({
   to: 'both',
-  set: ended(sql`'revoked'`, retention),
+  // The call that it carries is never made.
+  set: sql`${ended(sql`'revoked'`, retention)}, enclosed = NULL`,
   type: sql`'revoked'`,
   types: ['revoked'],
   before: statusBefore,
@@ -185,7 +187,7 @@ export const consumeResource = (
       due_at = CASE WHEN ${last} THEN l.at + ${retentionOf(kind)} ELSE r.due_at END`,
     type: sql`(CASE WHEN ${last} THEN 'consumed' ELSE 'used' END)`,
     types: ['used', 'consumed'],
-    occasion: sql`(CASE WHEN NOT ${last} THEN 'used:' || (l.uses + 1) END)`,
+    occasion: sql`(CASE WHEN ${last} THEN 'consumed' ELSE 'used:' || (l.uses + 1) END)`,
     before: sql`jsonb_build_object('status', l.status, 'uses', l.uses)`,
     after: sql`jsonb_strip_nulls(jsonb_build_object('status', r.status, 'uses', r.uses, 'holder', ${holder}::text))`,
   }
@@ -203,14 +205,14 @@ const counting = (holder: string): Fragment => sql`
   )`
 
 /** It may happen several times in one version. */
-const numbered = (type: string): Fragment => sql`${type} || ':' || (extract(epoch FROM l.at) * 1000)::bigint`
+const numbered = sql`NULL::text`
 
 export const suspending: Verb = {
   to: 'unsuspended',
   set: sql`suspended_at = l.at`,
   type: sql`'suspended'`,
   types: ['suspended'],
-  occasion: numbered('suspended'),
+  occasion: numbered,
   before: sql`jsonb_build_object('status', l.status)`,
   after: sql`jsonb_build_object('status', 'suspended')`,
 }
@@ -220,7 +222,7 @@ export const restoring: Verb = {
   set: sql`suspended_at = NULL`,
   type: sql`'restored'`,
   types: ['restored'],
-  occasion: numbered('restored'),
+  occasion: numbered,
   before: sql`jsonb_build_object('status', 'suspended')`,
   after: statusAfter,
 }

@@ -11,12 +11,21 @@ export interface Rendered {
 export const render = (
   template: Template,
   happening: Happening,
-  carried: Pick<LetterContext, 'url' | 'secret' | 'secrets'>,
+  carried: Pick<LetterContext, 'url' | 'secret' | 'secrets' | 'unsubscribe'>,
 ): Rendered => {
   const { resource } = happening
   const remaining = inWords(remainingMs(resource))
   const letter = template({ ...happening, ...carried, remaining, until: inFull(until(resource)) })
-  return { subject: oneLine(letter.subject), text: asText(letter), html: asHtml(letter) }
+  return asLetter(letter, carried.unsubscribe)
+}
+
+/** As text and as HTML. @throws TypeError for what is no letter */
+export const asLetter = (letter: Letter, unsubscribe?: string): Rendered => {
+  const subject = typeof letter?.subject === 'string' ? oneLine(letter.subject) : ''
+  if (subject === '') throw new TypeError('it gave no subject')
+  if (!Array.isArray(letter.lines) && !(letter.text && letter.html))
+    throw new TypeError('it gave neither lines nor both of text and html')
+  return { subject, text: letter.text ?? asText(letter, unsubscribe), html: letter.html ?? asHtml(letter, unsubscribe) }
 }
 
 /** While it is active that is its end; in grace, the end of grace. */
@@ -24,18 +33,29 @@ const until = (resource: Resource): Date => (resource.status === 'active' ? reso
 
 const remainingMs = (resource: Resource): number => until(resource).getTime() - resource.seenAt.getTime()
 
-const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim()
+/** Nothing in it may end the header, or be taken for a part of another; and no mail server takes a line without end. */
+const oneLine = (text: string): string => {
+  const line = [...text.replace(/[\s\p{Cc}]+/gu, ' ').trim()]
+  return line.length > 250 ? `${line.slice(0, 249).join('')}…` : line.join('')
+}
 
-const asText = ({ lines, action }: Letter): string =>
-  [...lines, ...(action ? [`${action.label}: ${action.url}`] : [])].join('\n\n')
+const asText = ({ lines = [], action }: Letter, unsubscribe?: string): string =>
+  [
+    ...lines,
+    ...(action ? [`${action.label}: ${action.url}`] : []),
+    ...(unsubscribe ? [`${stop}: ${unsubscribe}`] : []),
+  ].join('\n\n')
 
-const asHtml = ({ subject, lines, action }: Letter): string => `<!doctype html>
+const stop = 'No more reminders by mail'
+
+const asHtml = ({ subject, lines = [], action }: Letter, unsubscribe?: string): string => `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${escaped(subject)}</title></head>
 <body style="margin:0;padding:32px 16px;font:16px/1.5 system-ui,sans-serif">
 <div style="max-width:34em;margin:0 auto">
 ${lines.map((line) => `<p style="margin:0 0 16px">${escaped(line)}</p>`).join('\n')}
 ${action ? `<p style="margin:24px 0"><a href="${escaped(action.url)}">${escaped(action.label)}</a></p>` : ''}
+${unsubscribe ? `<p style="margin:32px 0 0;font-size:14px"><a href="${escaped(unsubscribe)}">${stop}</a></p>` : ''}
 </div>
 </body>
 </html>

@@ -1,0 +1,111 @@
+import type { Sql } from '../database.ts'
+import type { Channel } from '../kind.ts'
+import { deadLately, expectSweep, oldestPending, sinceSweep, sweptLately } from './measures.ts'
+
+export interface AlertLimits {
+  /** How long a delivery may have been due; 5 minutes unless said otherwise. */
+  readonly pendingMs?: number | undefined
+  /** How many steps the sweep may take in ten minutes although their timers should have fired; 10 unless said otherwise. */
+  readonly swept?: number | undefined
+  /** How long nobody may have swept; 2 minutes unless said otherwise. */
+  readonly sweepMs?: number | undefined
+}
+
+export type AlertName = 'dead-deliveries' | `oldest-pending-${Channel}` | 'swept-not-fired' | 'not-swept'
+
+interface Words {
+  readonly title: string
+  /** That it is over. */
+  readonly calm: string
+  /** What to do. */
+  readonly advice: string
+}
+
+const pending = (channel: Channel, what: string, more = ''): Words => ({
+  title: `${what} do not go out`,
+  calm: `${what} go out again`,
+  advice: `See that workers run and keep up: "lapse doctor". What has failed, and why: "lapse deliveries list --channel ${channel} --status failed".${more}`,
+})
+
+/** Every alert there is. */
+export const alerts: Readonly<Record<AlertName, Words>> = {
+  'dead-deliveries': {
+    title: 'deliveries have given up',
+    calm: 'no delivery has given up lately',
+    advice:
+      '"lapse deliveries list --status dead" says which and why. Mend it, then try them again: "lapse deliveries retry-dead".',
+  },
+  'oldest-pending-email': pending('email', 'mails', ' More mails than LAPSE_MAIL_RATE lets out wait their turn.'),
+  'oldest-pending-webhook': pending('webhook', 'webhooks'),
+  'oldest-pending-handler': pending('handler', 'calls of handlers'),
+  'oldest-pending-call': pending('call', 'HTTP calls'),
+  'swept-not-fired': {
+    title: 'timers do not fire',
+    calm: 'timers fire again',
+    advice:
+      'Nothing is lost: the sweep does what they should have done, later. Redis may have lost data, or evict it: "lapse doctor" looks, and "lapse rearm" puts the timers back.',
+  },
+  'not-swept': {
+    title: 'nobody sweeps',
+    calm: 'it is swept again',
+    advice: 'Start a worker, or see what keeps those that run from their work: "lapse doctor", and what they log.',
+  },
+}
+
+export const alertNames = Object.keys(alerts) as AlertName[]
+
+/** How it is with one of them right now. */
+export interface Condition {
+  readonly name: AlertName
+  readonly isSo: boolean
+  /** How bad it is, in its own measure: a number, or seconds. */
+  readonly value: number
+  /** The same in words. */
+  readonly detail: string
+  /** Told again after an hour: by then it is about others. */
+  readonly repeats?: true
+}
+
+/** Looks at all of them. */
+export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]> => {
+  const { pendingMs = 300_000, swept: mostSwept = 10, sweepMs = 120_000 } = limits
+  await expectSweep(db)
+  const dead = await deadLately(db)
+  const waiting = await oldestPending(db)
+  const swept = await sweptLately(db)
+  const unsweptMs = (await sinceSweep(db)) ?? 0
+  return [
+    {
+      name: 'dead-deliveries',
+      isSo: dead > 0,
+      value: dead,
+      detail: `${dead === 1 ? '1 delivery has' : `${dead} deliveries have`} given up within the last hour.`,
+      repeats: true,
+    },
+    ...waiting.map(({ channel, ms }) => ({
+      name: `oldest-pending-${channel}` as const,
+      isSo: ms > pendingMs,
+      value: Math.round(ms / 1_000),
+      detail: `The oldest that is due has waited for ${lasting(ms)}; the limit is ${lasting(pendingMs)}.`,
+    })),
+    {
+      name: 'swept-not-fired',
+      isSo: swept > mostSwept,
+      value: swept,
+      detail: `In the last ten minutes the sweep has taken ${swept} steps whose timers should have fired; the limit is ${mostSwept}.`,
+    },
+    {
+      name: 'not-swept',
+      isSo: unsweptMs > sweepMs,
+      value: Math.round(unsweptMs / 1_000),
+      detail: `Nobody has swept for ${lasting(unsweptMs)}; the limit is ${lasting(sweepMs)}.`,
+    },
+  ]
+}
+
+/** "90 seconds", "7 minutes", "3 hours". */
+const lasting = (ms: number): string => {
+  const [size, unit] = ms < 120_000 ? [1_000, 'second'] : ms < 7_200_000 ? [60_000, 'minute'] : [3_600_000, 'hour']
+  const count = Math.round(ms / size)
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}

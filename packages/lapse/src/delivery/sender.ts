@@ -1,0 +1,69 @@
+import type { Answer, Claim, Domain, Happening, Occurrence } from '@lapse/domain'
+import { retryAfterMs } from '../outbound/answer.ts'
+import type { Called } from '../outbound/call.ts'
+
+/**
+ * Makes one attempt. What it throws says how to go on: `GiveUp` never, `TryAgain` not before, anything else when its time
+ * comes; `FailedError` says besides what the other side answered. `noted` resolves when it is written down how it went.
+ */
+export type Sender = (claim: Claim, signal: AbortSignal, noted: Promise<void>) => Promise<Answer | undefined>
+
+/** The other side has answered, and not as it should. */
+export class FailedError extends Error {
+  override readonly name = 'FailedError'
+  readonly answer: Answer
+  /** Not to be tried before, in milliseconds. */
+  readonly notBeforeMs: number
+  /** Whether there is no use in trying again. */
+  readonly final: boolean
+
+  constructor(
+    message: string,
+    answer: Answer,
+    { notBeforeMs = 0, final = false }: { notBeforeMs?: number | undefined; final?: boolean } = {},
+  ) {
+    super(message)
+    this.answer = answer
+    this.notBeforeMs = notBeforeMs
+    this.final = final
+  }
+}
+
+/**
+ * What an answer over HTTP comes to: 2xx that it is done, anything else that it is not, and when it may be tried again.
+ *
+ * @throws FailedError
+ */
+export const answered = (
+  { status, headers, broken }: Called,
+  excerpt: string,
+  { isFinal }: { isFinal: (status: number) => boolean },
+): Answer => {
+  const answer = { code: status, answer: excerpt }
+  const ok = status >= 200 && status < 300
+  if (ok && broken === undefined) return answer
+  throw new FailedError(ok ? `It answered ${status}, but not to the end. ${broken}` : inWords(status), answer, {
+    notBeforeMs: retryAfterMs(headers),
+    final: isFinal(status),
+  })
+}
+
+const inWords = (status: number): string => {
+  if (status >= 300 && status < 400)
+    return `It answered ${status}, a redirect, which is not followed. Give the address where it ends.`
+  return status === 410 ? 'It answered 410: it is gone for good.' : `It answered ${status}.`
+}
+
+/** What happened to a resource; notices are for mails and webhooks only. */
+export const occurrenceOf = ({ about }: Claim): Occurrence => {
+  if ('notice' in about) throw new TypeError('a notice has no resource')
+  return about
+}
+
+export const happeningOf = (domain: Domain, { row, event }: Occurrence): Happening => ({
+  type: event.type,
+  resource: domain.seen(row),
+  at: event.at,
+  from: event.from,
+  to: event.to,
+})

@@ -1,0 +1,34 @@
+import type { Lapse } from './lapse.ts'
+
+interface Gauge {
+  readonly name: string
+  readonly help: string
+  readonly labelNames: string[]
+  /** What it is just now. */
+  readonly read: (lapse: Lapse) => Promise<readonly (readonly [labels: Record<string, string>, value: number])[]>
+}
+
+/** What PostgreSQL says of how it all goes, whichever process is asked: a worker that is gone tells nothing any more. */
+export const gauges: readonly Gauge[] = [
+  {
+    name: 'lapse_alert',
+    help: 'Whether an alert is raised.',
+    labelNames: ['name'],
+    read: async (lapse) => (await lapse.alerts.list()).map(({ name, raised }) => [{ name }, raised ? 1 : 0]),
+  },
+  {
+    name: 'lapse_oldest_pending_seconds',
+    help: 'How long the oldest side effect that is due has waited.',
+    labelNames: ['channel'],
+    read: async (lapse) => (await lapse.oldestPending()).map(({ channel, ms }) => [{ channel }, ms / 1_000]),
+  },
+  {
+    name: 'lapse_last_sweep_seconds',
+    help: 'How long ago the last sweep was, by the database clock.',
+    labelNames: [],
+    read: async (lapse) => {
+      const ms = await lapse.sinceSweep()
+      return ms === undefined ? [] : [[{}, ms / 1_000]]
+    },
+  },
+]

@@ -1,0 +1,184 @@
+import { lookup } from 'node:dns/promises'
+import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as overHttp } from 'node:http'
+import { request as overHttps } from 'node:https'
+import { isIP, type LookupFunction } from 'node:net'
+import { type Addresses, checkHeaders, hostOf, LapseError } from '@lapse/domain'
+
+export interface Call {
+  readonly url: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | undefined
+  /** For all of it, the last byte of the answer included; 15 seconds unless said otherwise. */
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Called {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** The first 64 KiB. */
+  readonly text: string
+  /** Why the answer did not come to its end, when it did not. One that is only too long is cut, and is none the worse. */
+  readonly broken: string | undefined
+}
+
+export type Caller = (call: Call) => Promise<Called>
+
+/** Everything that a name stands for at this moment. */
+export type Resolve = (name: string) => Promise<readonly string[]>
+
+/** Nothing has been answered. The message says why, in words for whoever wanted the call, and names no address behind a name. */
+export class CallError extends Error {
+  override readonly name = 'CallError'
+}
+
+const bySystem: Resolve = async (name) => (await lookup(name, { all: true })).map(({ address }) => address)
+
+const longestAnswer = 64 * 1024
+const longestHeaders = 16 * 1024
+
+/**
+ * Calls addresses that other people have named, so that no call can reach what is not theirs.
+ *
+ * A name is resolved once for each call, every address it stands for must be one that may be called, and the connection
+ * goes to one of those and nowhere else. No redirect is followed, no proxy is asked, no connection is used twice.
+ */
+export const createCaller =
+  (addresses: Addresses, resolve: Resolve = bySystem): Caller =>
+  async (call) => {
+    const timeoutMs = call.timeoutMs ?? 15_000
+    const late = AbortSignal.timeout(timeoutMs)
+    const signal = call.signal ? AbortSignal.any([late, call.signal]) : late
+    const inWords = (error: unknown): string => {
+      if (late.aborted) return `There was no whole answer within ${timeoutMs / 1_000} seconds.`
+      return call.signal?.aborted ? 'The call was called off.' : reasonOf(error)
+    }
+    try {
+      const url = new URL(addresses.checkUrl(call.url))
+      const encrypted = url.protocol === 'https:'
+      const mayCall = (address: string | undefined) =>
+        address !== undefined && addresses.mayCall(address, { encrypted })
+      const targets = await targetsOf(url, resolve, signal)
+      if (!targets.every(mayCall)) throw new CallError(forbidden(url, encrypted))
+      const response = await answerTo(send(url, targets, mayCall, call, signal))
+      const { text, broken } = await read(response)
+      return {
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        text,
+        broken: broken === undefined ? undefined : inWords(broken),
+      }
+    } catch (error) {
+      throw new CallError(inWords(error), { cause: error })
+    }
+  }
+
+const targetsOf = async (url: URL, resolve: Resolve, signal: AbortSignal): Promise<readonly string[]> => {
+  const host = hostOf(url)
+  if (isIP(host)) return [host]
+  signal.throwIfAborted()
+  const cut = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  const targets = await Promise.race([resolve(host), cut])
+  if (targets.length === 0) throw new CallError(unknownName)
+  return targets
+}
+
+/** Sends it, but not before it is certain who has taken the connection. */
+const send = (
+  url: URL,
+  targets: readonly string[],
+  mayCall: (address: string | undefined) => boolean,
+  { method, headers, body }: Call,
+  signal: AbortSignal,
+): ClientRequest => {
+  const host = hostOf(url)
+  const encrypted = url.protocol === 'https:'
+  // Whatever name is asked for, these are the addresses that have been judged.
+  const pinned: LookupFunction = (_name, { all }, answer) => {
+    const found = targets.map((address) => ({ address, family: isIP(address) }))
+    const [first = { address: '', family: 4 }] = found
+    if (all) answer(null, found)
+    else answer(null, first.address, first.family)
+  }
+  const options = {
+    method,
+    hostname: host,
+    port: url.port,
+    path: url.pathname + url.search,
+    headers: {
+      'User-Agent': 'Lapse',
+      ...checkHeaders(headers, { most: 50 }),
+      // Of some methods Node does not tell the length by itself.
+      ...(body !== undefined && { 'Content-Length': String(Buffer.byteLength(body)) }),
+    },
+    agent: false as const,
+    lookup: pinned,
+    // With less, a host that is far away and has several addresses is never reached.
+    autoSelectFamilyAttemptTimeout: 1_000,
+    maxHeaderSize: longestHeaders,
+    signal,
+  }
+  const request = encrypted
+    ? overHttps({ ...options, rejectUnauthorized: true, ...(!isIP(host) && { servername: host.replace(/\.$/, '') }) })
+    : overHttp(options)
+  return request.once('socket', (socket) => {
+    socket.once(encrypted ? 'secureConnect' : 'connect', () => {
+      if (mayCall(socket.remoteAddress)) request.end(body)
+      else request.destroy(new CallError(forbidden(url, encrypted)))
+    })
+  })
+}
+
+const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    request.once('response', resolve).on('error', reject)
+    // An answer that leaves HTTP ends without an error.
+    request.once('close', () => reject(new CallError('The connection was closed without an answer.')))
+  })
+
+/** Reads the beginning of an answer; what is left is not waited for. */
+const read = async (response: IncomingMessage): Promise<{ text: string; broken?: unknown }> => {
+  const chunks: Buffer[] = []
+  let length = 0
+  const text = () => Buffer.concat(chunks).subarray(0, longestAnswer).toString()
+  try {
+    for await (const chunk of response) {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length >= longestAnswer) break
+    }
+    return { text: text() }
+  } catch (broken) {
+    return { text: text(), broken }
+  }
+}
+
+const unknownName = 'Nothing is known under this name. Is the address right?'
+
+const forbidden = ({ hostname }: URL, encrypted: boolean): string =>
+  encrypted
+    ? `${hostname} stands for an address that is not called, for it is not a public one. Let the name stand for public addresses only, or let whoever runs Lapse allow it.`
+    : `${hostname} is not called without encryption. Give an address that begins with https://.`
+
+/** Node's own words name addresses of the network: they are for the log alone. */
+const reasonOf = (error: unknown): string => {
+  if (error instanceof CallError) return error.message
+  if (error instanceof LapseError) return error.detail ?? error.message
+  const code = String((error as { code?: unknown } | undefined)?.code ?? 'no code')
+  return `${reasons.find(([pattern]) => pattern.test(code))?.[1] ?? 'The call failed.'} (${code})`
+}
+
+const reasons: readonly (readonly [RegExp, string])[] = [
+  [/^ENOTFOUND$|^ENODATA$/, unknownName],
+  [/^EAI_|^ETIMEOUT$|^ESERVFAIL$/, 'The name could not be resolved for the moment.'],
+  [/^ECONNREFUSED$/, 'The connection was refused. Does anybody listen there?'],
+  [/^ECONNRESET$|^EPIPE$|^ECONNABORTED$/, 'The connection was cut before the answer had come.'],
+  [/^ETIMEDOUT$|^EHOSTUNREACH$|^ENETUNREACH$|^EADDRNOTAVAIL$/, 'The host cannot be reached.'],
+  [/^HPE_HEADER_OVERFLOW$/, 'The headers of the answer are longer than 16 KiB.'],
+  [/^HPE_/, 'The answer is not HTTP.'],
+  [/CERT|ALTNAME|ISSUER|SIGNATURE/, 'Its certificate is not valid for this name, or nobody we trust has signed it.'],
+  [/^EPROTO$|SSL/, 'No encrypted connection could be made.'],
+]

@@ -1,0 +1,106 @@
+import type { AddressInfo } from 'node:net'
+import { SMTPServer } from 'smtp-server'
+import { afterFile } from './after-file.ts'
+
+export interface SunkMail {
+  readonly messageId: string
+  /** As the envelope has them. */
+  readonly from: string
+  readonly to: readonly string[]
+  readonly raw: string
+  /** When it was there, by `performance.now()`; and before which it was certainly not, however busy this process was. */
+  readonly at: number
+  readonly notBefore: number
+}
+
+export interface MailSink {
+  /** SMTP address, for SMTP_URL. */
+  readonly url: string
+  /** What it has accepted, the oldest first. */
+  readonly mails: readonly SunkMail[]
+  /** All that it has been given, accepted or not. */
+  readonly seen: readonly SunkMail[]
+  /** Connections that are open. */
+  readonly connections: number
+  /** Called as soon as a mail is accepted, before its sender is told so. */
+  onMail: (mail: SunkMail) => void
+  /** The code that a recipient, a sender or a message is refused with; `undefined`: it is welcome. */
+  refuse: (about: { recipient?: string; sender?: string; data?: string }) => number | undefined
+}
+
+/** A mail server for those who count: it keeps mails as they came, and says when. Gone after the test file. */
+export const mailSink = async (): Promise<MailSink> => {
+  const mails: SunkMail[] = []
+  const seen: SunkMail[] = []
+  const beats = [performance.now(), performance.now()]
+  // What is read now has come after the second to last beat, or it would have been read then.
+  const beating = setInterval(() => beats.push(performance.now()) > 2 && beats.shift(), 2)
+  const refusal = (about: Parameters<MailSink['refuse']>[0]) => {
+    const code = sink.refuse(about)
+    return code === undefined ? undefined : Object.assign(new Error('refused by the test'), { responseCode: code })
+  }
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['STARTTLS'],
+    disableReverseLookup: true,
+    onMailFrom: ({ address: sender }, _, done) => done(refusal({ sender })),
+    onRcptTo: ({ address: recipient }, _, done) => done(refusal({ recipient })),
+    onData: async (stream, { envelope }, done) => {
+      const raw = await textOf(stream)
+      // Whoever sent it is gone.
+      if (raw === undefined) return done()
+      const mail: SunkMail = {
+        messageId: /^message-id: *(\S+)/im.exec(raw)?.[1] ?? '',
+        from: envelope.mailFrom ? envelope.mailFrom.address : '',
+        to: envelope.rcptTo.map(({ address }) => address),
+        raw,
+        at: performance.now(),
+        notBefore: beats[0] ?? 0,
+      }
+      seen.push(mail)
+      const refused = refusal({ data: raw })
+      if (refused) return done(refused)
+      mails.push(mail)
+      sink.onMail(mail)
+      done()
+    },
+  })
+  server.on('error', () => {})
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  afterFile(async () => {
+    clearInterval(beating)
+    await new Promise<void>((resolve) => server.close(resolve))
+  })
+  const sink: MailSink = {
+    url: `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
+    mails,
+    seen,
+    get connections() {
+      return server.connections.size
+    },
+    onMail: () => {},
+    refuse: () => undefined,
+  }
+  return sink
+}
+
+const textOf = async (stream: AsyncIterable<unknown>): Promise<string | undefined> => {
+  const chunks: Buffer[] = []
+  try {
+    for await (const chunk of stream) chunks.push(chunk as Buffer)
+    return Buffer.concat(chunks).toString()
+  } catch {
+    return undefined
+  }
+}
+
+/** How many of these were certainly there within one second, whichever second that is. */
+export const fullestSecond = (mails: readonly Pick<SunkMail, 'at' | 'notBefore'>[]): number => {
+  let most = 0
+  for (let first = 0, end = 0; first < mails.length; first++) {
+    const from = mails[first]?.notBefore ?? 0
+    while (end < mails.length && (mails[end]?.at ?? 0) - from < 1_000) end++
+    most = Math.max(most, end - first)
+  }
+  return most
+}

@@ -1,0 +1,22 @@
+/** For sinks that speak TLS: signed by itself for `localhost` and `sink.test`, and trusted by nobody who is not told to. */
+export const selfSigned = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBrTCCAVKgAwIBAgIUN8i6kCTobKuakutCup7GjG1XmlowCgYIKoZIzj0EAwIw
+GjEYMBYGA1UEAwwPbGFwc2UgdGVzdCBzaW5rMCAXDTI2MTEyMTE3MTczMVoYDzIx
+MjYxMDI4MTcxNzMxWjAaMRgwFgYDVQQDDA9sYXBzZSB0ZXN0IHNpbmswWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAATvT5oTOQd0cmNdc7PQqFG1z8f5q5nb8RWVAoIe
+crry7EeR9o5MItwpNi7VKyC+UeQgHuhfPVa5uRy9EVpvoOI6o3QwcjAdBgNVHQ4E
+FgQUmH1o1dXQQCwMBh0EXj+iMSx/T48wHwYDVR0jBBgwFoAUmH1o1dXQQCwMBh0E
+Xj+iMSx/T48wHwYDVR0RBBgwFoIJbG9jYWxob3N0gglzaW5rLnRlc3QwDwYDVR0T
+AQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAjdWR6EkkdE+Aa2h3NwnsLHTp
+MKPvqKlBy+qRtFxu/CcCIQDgFjEhEybrkE3zTv8e+5JY3TnkNLnOHO1PhHfGoR0w
+2w==
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKQaXJd32nrFMQzcv
+raPQKoMLd4sZgbx+tNeeUYUhiX6hRANCAATvT5oTOQd0cmNdc7PQqFG1z8f5q5nb
+8RWVAoIecrry7EeR9o5MItwpNi7VKyC+UeQgHuhfPVa5uRy9EVpvoOI6
+-----END PRIVATE KEY-----
+`,
+}

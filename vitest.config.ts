@@ -10,7 +10,7 @@ const exclude = ['**/node_modules/**', '**/dist/**', '.data/**']
 export default defineConfig({
   test: {
     // Each integration file brings processes of its own; more files at once would only make them wait for each other.
-    maxWorkers: 2,
+    maxWorkers: 3,
     projects: [
       { ...fromSource, test: { name: 'unit', include: [unit], exclude } },
       {

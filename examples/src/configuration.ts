@@ -1,4 +1,4 @@
-import { defineConfig, defineKind, GiveUp, TryAgain } from 'lapse'
+import { defineConfig, defineKind, GiveUp, TryAgain, usualLetter } from 'lapse'
 import { z } from 'zod'
 
 export default defineConfig({
@@ -34,6 +34,20 @@ export default defineConfig({
       },
     }),
   ],
-  mail: { from: 'Front desk <desk@example.com>' },
+  mail: {
+    from: 'Front desk <desk@example.com>',
+    // In place of those a kind has, or beside them; by kind, then by event. `null`: none.
+    templates: {
+      'guest-pass': { revoked: usualLetter },
+      trial: {
+        expired: ({ resource, url }) => ({
+          subject: `${resource.payload.product ?? 'It'} has ended`,
+          lines: ['Come back whenever you like.'], // or `text` and `html` of your own
+          action: { label: 'Choose a plan', url: url('/account') },
+        }),
+        grace: null,
+      },
+    },
+  },
   grants: { elevated: ['admin', 'owner', 'editor'], retention: '30m' }, // of access grants; see below
 })

@@ -30,14 +30,16 @@ describe('the board', () => {
     expect((await api.call('PUT', '/queues/api/queues/pause', undefined, { authorization: '' })).status).toBe(401)
   })
 
-  it('shows all four queues under the name of Lapse, keeps nothing, and lets no other host in', async () => {
+  it('shows all its queues under the name of Lapse, keeps nothing, and lets no other host in', async () => {
     const page = await look()
     expect([page.status, page.headers.get('cache-control')]).toEqual([200, 'no-store'])
     expect(page.text).toContain('<title>Lapse</title>')
     expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'/)
     expect(page.headers.get('content-security-policy')).not.toMatch(/https?:|\*/)
     const { body } = await look('/api/queues')
-    expect(body.queues.map((queue: Body) => queue.name).sort()).toEqual(['email', 'handler', 'timers', 'upkeep'])
+    expect(body.queues.map((queue: Body) => queue.name).sort()).toEqual([
+      ...['call', 'email', 'handler', 'timers', 'upkeep', 'webhook'],
+    ])
     expect(body.queues.every((queue: Body) => queue.readOnlyMode)).toBe(true)
   })
 

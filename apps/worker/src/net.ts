@@ -86,7 +86,7 @@ export class Net {
     }
   }
 
-  /** What is overdue first, then what is to come. */
+  /** What is overdue first, then what is to come, and then what has become due between the two. */
   async #rearm(forgetful: boolean): Promise<void> {
     // Before, not after: the connection may break again meanwhile.
     this.#redisWasAway = false
@@ -95,6 +95,7 @@ export class Net {
       await scheduleUpkeep(this.#lapse.queues, this.#intervals)
       await this.sweep()
       await this.#engine.lookAhead()
+      await this.sweep()
     } catch (error) {
       this.#redisWasAway = true
       throw error

@@ -103,7 +103,7 @@ const asker = async (ground: Ground, url: string, token: string) => {
 
 const allEnded = async ({ pool }: Ground, count: number) => {
   const deadline = Date.now() + 120_000
-  for (; Date.now() < deadline; await sleep(100)) {
+  for (; Date.now() < deadline; await sleep(500)) {
     const { rows } = await pool.query(
       `SELECT count(*)::float8 AS ended, min(lateness_ms)::float8 AS first, max(lateness_ms)::float8 AS last FROM event WHERE kind = $1 AND type = 'expired'`,
       [mailed.name],

@@ -31,6 +31,9 @@ const newsOnly = () => {
   }
 }
 
+/** Twice as many mails stand in the queue as can go out until the next sweep feeds it again. */
+const mailsAhead = (env: Env): number => env.LAPSE_MAIL_RATE * Math.max(15, env.LAPSE_SWEEP_SECONDS) * 2
+
 /** Puts a worker together and starts it. */
 export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
   const isNews = newsOnly()
@@ -55,7 +58,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   if (env.LAPSE_ALERT_SWEEP_SECONDS <= env.LAPSE_SWEEP_SECONDS)
     log.warn('LAPSE_ALERT_SWEEP_SECONDS is not longer than LAPSE_SWEEP_SECONDS: it alerts between two sweeps.')
 
-  const engine = lapse.engine({ onAdvanced: metrics.advanced, onError: (error) => onError('hook', error) })
+  const engine = lapse.engine({
+    onAdvanced: metrics.advanced,
+    onError: (error) => onError('hook', error),
+    full: { email: mailsAhead(env) },
+  })
   const intervals = {
     sweep: env.LAPSE_SWEEP_SECONDS * 1_000,
     'look-ahead': env.LAPSE_LOOK_AHEAD_SECONDS * 1_000,

@@ -3,6 +3,7 @@ import { channels, type Domain, nextTimer, type PendingRow, type Timer, type Tri
 import {
   appetite,
   enqueueDeliveries,
+  type Full,
   moveWatermark,
   type Outcome,
   type Queues,
@@ -20,6 +21,8 @@ export interface EngineOptions {
   /** Told of hooks that threw. */
   onError: (error: unknown) => void
   horizonMs?: number | undefined
+  /** How many side effects may wait in their queues: what goes out slowly is better kept in the ledger. */
+  full?: Full | undefined
 }
 
 /** How far the look-ahead looks, each time. */
@@ -90,9 +93,12 @@ export class Engine {
   /** Enqueues deliveries whose time has come and that Redis may have lost. */
   async feed(): Promise<void> {
     for (const channel of channels) {
-      const room = await appetite(this.#queues, channel).catch(() => 0)
-      if (room > 0)
-        await enqueueDeliveries(this.#queues, await this.#domain.deliveries.due(channel, room)).catch(() => {})
+      const full = this.#options.full ?? {}
+      const room = await appetite(this.#queues, channel, full).catch(() => 0)
+      if (room === 0) continue
+      // The oldest: some of them stand in the queue already, and are ignored there.
+      const due = await this.#domain.deliveries.due(channel, full[channel] ?? room)
+      await enqueueDeliveries(this.#queues, due, { [channel]: Number.POSITIVE_INFINITY }).catch(() => {})
     }
   }
 
@@ -156,7 +162,7 @@ export class Engine {
     if (rows.length > 0) {
       onRows(rows)
       this.#options.onAdvanced?.(rows, trigger)
-      void this.#after.advanced(rows)
+      void this.#after.advanced(rows, this.#options.full)
     }
     for (const { error } of refused) this.#options.onError(error)
     return more

@@ -1,4 +1,4 @@
-export { appetite, enqueueDeliveries } from './deliveries.ts'
+export { appetite, enqueueDeliveries, type Full } from './deliveries.ts'
 export {
   deliveryId,
   type JobName,

@@ -13,7 +13,8 @@ const others = 100
 export const mass: Line = async ({ quick }) => {
   const count = quick ? 5_000 : 50_000
   const watchMs = quick ? 5_000 : 20_000
-  const env = { LAPSE_MAIL_RATE: String(mailRate) }
+  // With the sweep as it usually is: it feeds the mails.
+  const env = { LAPSE_MAIL_RATE: String(mailRate), LAPSE_SWEEP_SECONDS: '15' }
   const seen = await withSink((sink) =>
     onFreshGround((ground) =>
       withWorker(

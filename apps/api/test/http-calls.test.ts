@@ -84,6 +84,14 @@ describe('a call', () => {
     expect(items[0]).toMatchObject({ type: 'revoked', actor: 'root', reason: 'no need' })
   })
 
+  it('is listed by what a call can be; another word, as its state, is refused and not quietly none', async () => {
+    const { id } = await scheduled()
+    const { body } = await call('GET', '/v1/http-calls?status=active')
+    expect(body.items).toContainEqual(expect.objectContaining({ id, state: 'scheduled' }))
+    for (const word of ['scheduled', 'consumed'])
+      expect((await call('GET', `/v1/http-calls?status=${word}`)).body).toMatchObject({ status: 422, field: 'status' })
+  })
+
   it('that is late is shown as due before anybody has swept it', async () => {
     const { id } = await scheduled()
     await age(id, 3_600)

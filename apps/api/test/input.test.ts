@@ -88,6 +88,11 @@ describe('strict input', () => {
     expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/)
   })
 
+  it('an unknown field of a body that may be left out is told which there are', async () => {
+    const { body } = await api.call('POST', '/v1/resources/019abcde-0000-7000-8000-00000000000f/revoke', { reson: 'x' })
+    expect(body).toMatchObject({ status: 422, field: 'reson', detail: expect.stringMatching(/Known here: .*reason/) })
+  })
+
   it('nothing of it was written', async () => {
     expect(await api.everything()).toEqual([{ resources: null, events: null, deliveries: null, answers: '0' }])
   })

@@ -23,7 +23,7 @@ export const explain = (error: unknown): { message: unknown; code: number } => {
   if (error instanceof ConfigError) return { message: error.message, code: codes.usage }
   if (error instanceof LapseError)
     return {
-      message: [error.message, error.field && `(${error.field})`, error.detail].filter(Boolean).join(' '),
+      message: [titleOf(error), error.field && `(${error.field})`, error.detail].filter(Boolean).join(' '),
       code: codes.wrong,
     }
   const { message = '' } = error as Error
@@ -34,9 +34,13 @@ export const explain = (error: unknown): { message: unknown; code: number } => {
   return { message: error, code: codes.wrong }
 }
 
+/** A detail says what is not there, which need not be a resource. */
+const titleOf = ({ code, message, detail }: LapseError) => (code !== 'not_found' || !detail ? message : undefined)
+
 const isOfPostgres = (error: unknown): boolean => {
   const { severity, code, name } = error as { severity?: string; code?: string; name?: string }
   return severity !== undefined || code === 'P2010' || name === 'PrismaClientInitializationError'
 }
 
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim() || 'no answer'
+/** Without its full stop, for the sentence that it ends up in. */
+const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim().replace(/\.$/, '') || 'no answer'

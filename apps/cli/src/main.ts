@@ -20,6 +20,7 @@ program
 The services are those of DATABASE_URL and REDIS_URL; beside a running \`npm start\`, those that it has started.
 Exit codes: ${codes.well} all is well, ${codes.wrong} something is wrong or was refused, ${codes.usage} the command or the environment is not right.`,
   )
+  .showHelpAfterError('Add --help to see what there is.')
   .exitOverride()
 
 for (const add of [migrate, doctor, inspect, forecast, sweep, rearm, cleanup, tokens, deliveries, webhooks])

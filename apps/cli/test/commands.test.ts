@@ -38,6 +38,7 @@ describe('the command line', () => {
   it('tells a wrong command or environment by exit code 2, in words and without a stack', async () => {
     for (const [args, said] of [
       [['sweeep'], /unknown command 'sweeep'/],
+      [['webhooks', 'delet', 'x'], /unknown command 'delet'[\s\S]*--help/],
       [['forecast', '--count', 'many'], /whole number from 1 to 1000/],
       [['tokens', 'create'], /required option '--name <name>'/],
       [['sweep'], /DATABASE_URL: is missing\. Example: .*\n.*REDIS_URL: is missing[\s\S]*npm start/],
@@ -170,11 +171,11 @@ describe('lapse inspect', () => {
     expect(out).toMatch(/attempt 1 +failed .* 12 ms +451 later/)
     await app.sql(`DELETE FROM resource WHERE id = '${id}'`)
     expect((await app.run('inspect', id)).out).toMatch(/It was purged; its events stay\.[\s\S]*issued[\s\S]*expired/)
-    for (const nobody of ['019abcde-0000-7000-8000-00000000000f', 'nonsense'])
-      expect(await app.run('inspect', nobody)).toMatchObject({
-        code: 1,
-        err: expect.stringContaining('no such resource'),
-      })
+    for (const [nobody, said] of [
+      ['019abcde-0000-7000-8000-00000000000f', 'no such resource'],
+      ['nonsense', 'not an id'],
+    ] as const)
+      expect(await app.run('inspect', nobody)).toMatchObject({ code: 1, err: expect.stringContaining(said) })
   })
 })
 
@@ -221,7 +222,7 @@ describe('lapse deliveries', () => {
       err: expect.stringContaining('cancelled'),
     })
     expect(await own.run('deliveries', 'show', 'nonsense')).toMatchObject({
-      ...{ code: 1, err: expect.stringContaining('no delivery with this id') },
+      ...{ code: 1, err: 'There is no delivery with this id.\n' },
     })
     for (const [option, value, said] of [
       ['--status', 'lost', 'Allowed choices'],

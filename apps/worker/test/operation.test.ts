@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -158,6 +158,16 @@ describe('operation', () => {
     expect(output).toContain('LAPSE_SWEEP_SECONDS=15')
     expect(output).toMatch(/^kinds: trial, invite, .*, pass, lease, seat, errand, vigil$/m)
     expect(output).not.toContain('a-secret-password')
+  })
+
+  it('--check refuses the mails that the start would refuse', async () => {
+    const app = await stage()
+    const folder = mkdtempSync(join(tmpdir(), 'lapse-check-'))
+    const file = join(folder, 'lapse.config.mjs')
+    writeFileSync(file, 'export default { mail: { templates: { trail: {} } } }')
+    const { status, output } = runWorker({ ...app.env, LAPSE_CONFIG: file }, '--check')
+    rmSync(folder, { recursive: true })
+    expect([status, output]).toEqual([1, expect.stringContaining('mail.templates.trail is no kind')])
   })
 
   it('it refuses to start on a Redis that may evict timers, and on a database without migrations, and says what to do', async () => {

@@ -6,6 +6,7 @@ import type { Registry } from './registry.ts'
 import { type AdvancedRow, advanceResources, postpone } from './store/advance.ts'
 import { type PendingRow, readDue } from './store/read.ts'
 import type { Cause } from './store/record.ts'
+import { storableStart } from './text.ts'
 
 /** What one wake-up has done. */
 export interface Advanced {
@@ -86,7 +87,7 @@ const advanceBatch = async (
       } catch (own) {
         if (!isTheRows(own)) throw own
         const type = own instanceof HookError ? 'hook-failed' : 'step-failed'
-        await postpone(db, id, type, own.message.slice(0, 500), cause)
+        await postpone(db, id, type, storableStart(own.message, 500), cause)
         refused.push({ id, error: own })
       }
     }

@@ -8,6 +8,7 @@ import { type Act, type CascadeVerb, cascadeResources, type Which } from './stor
 import { now, sql } from './store/live.ts'
 import type { Cause } from './store/record.ts'
 import type { TransitionRow } from './store/transition.ts'
+import { storableStart } from './text.ts'
 
 /** Rows in one batch. */
 export const batchSize = 1_000
@@ -60,7 +61,7 @@ const hooksOf = async ({ tx, registry }: Work, kind: Kind, rows: readonly Moved[
   } catch (error) {
     if (!(error instanceof HookError)) throw error
     await tx.$executeRaw(sql`ROLLBACK TO SAVEPOINT lapse_hooks`)
-    await recordFailure(tx, rows, error.message.slice(0, 500), cause)
+    await recordFailure(tx, rows, storableStart(error.message, 500), cause)
   }
   await tx.$executeRaw(sql`RELEASE SAVEPOINT lapse_hooks`)
 }

@@ -9,6 +9,7 @@ import { eraseEnclosed } from './store/enclosed.ts'
 import { columns, isLive, now, type ResourceRow, sql } from './store/live.ts'
 import type { Owed } from './store/record.ts'
 import { suppressionOf } from './suppressions.ts'
+import { storableStart } from './text.ts'
 
 /** What is to be told and belongs to no resource: a test, an alert. No secret. */
 export interface Notice {
@@ -190,12 +191,13 @@ export interface Answer {
   readonly answer?: string | undefined
 }
 
+/** `ours`: it failed before the other side was asked, and says nothing of that. */
 export type AttemptOutcome = Answer &
   (
     | { readonly status: 'sent' }
-    | { readonly status: 'failed'; readonly error: string; readonly retryInMs: number }
-    | { readonly status: 'dead'; readonly error: string }
-    /** By the end of its process: no try, and due again at once. */
+    | { readonly status: 'failed'; readonly error: string; readonly retryInMs: number; readonly ours?: boolean }
+    | { readonly status: 'dead'; readonly error: string; readonly ours?: boolean }
+    /** By the end of its process, or because its turn did not come: no try, and due again at once. */
     | { readonly status: 'interrupted'; readonly error: string }
   )
 
@@ -214,9 +216,9 @@ export const settleDelivery = async (
     await giveBackDelivery(db, id, attempt, durationMs, outcome.error)
     return undefined
   }
-  const error = outcome.status === 'sent' ? null : outcome.error.slice(0, 500)
+  const error = outcome.status === 'sent' ? null : storableStart(outcome.error, 500)
   const retryInMs = outcome.status === 'failed' ? outcome.retryInMs : null
-  const answer = outcome.answer?.slice(0, 1_000).replaceAll('\0', '') ?? null
+  const answer = outcome.answer === undefined ? null : storableStart(outcome.answer, 1_000)
   const [tried] = await db.$queryRaw<{ channel: Channel; target: string }[]>(sql`
   WITH attempt AS (
     UPDATE delivery_attempt SET status = ${outcome.status}, duration_ms = ${Math.round(durationMs)}::int, error = ${error},

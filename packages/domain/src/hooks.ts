@@ -5,11 +5,12 @@ import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
 import { type ResourceRow, sql } from './store/live.ts'
 import type { Recorded } from './store/record.ts'
+import { wordsOf } from './text.ts'
 
 /** A hook threw; the transaction it ran in is undone. */
 export class HookError extends Error {
   constructor(kind: string, type: EventType, cause: unknown) {
-    super(`the ${type} hook of ${kind} threw: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    super(`the ${type} hook of ${kind} threw: ${wordsOf(cause)}`, { cause })
     this.name = 'HookError'
   }
 }

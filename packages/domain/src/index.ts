@@ -112,6 +112,7 @@ export type { Bucket, ForecastSpan } from './store/forecast.ts'
 export type { PendingRow, ResourceFilter, Selector, Span } from './store/read.ts'
 export type { Owed } from './store/record.ts'
 export type { Suppression, SuppressionFilter, SuppressionReason } from './suppressions.ts'
+export { wordsOf } from './text.ts'
 export {
   type EndpointEvent,
   type EndpointStatus,

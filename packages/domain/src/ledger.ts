@@ -38,7 +38,7 @@ export interface Attempt {
   readonly number: number
   readonly at: Date
   readonly durationMs: number | null
-  /** `interrupted`: its process stopped; that counts as no try. */
+  /** `interrupted`: its process stopped, or its turn did not come; that counts as no try. */
   readonly status: 'started' | 'sent' | 'failed' | 'dead' | 'interrupted'
   readonly error: string | null
   readonly code: number | null
@@ -64,8 +64,10 @@ export interface DeliveryFilter {
   readonly until?: Date | undefined
 }
 
-const conditionsOf = (filter: DeliveryFilter): Fragment[] =>
-  [
+const conditionsOf = (filter: DeliveryFilter): Fragment[] => {
+  if (filter.resourceId !== undefined && !isUuid(filter.resourceId))
+    throw new LapseError('invalid', { field: 'resource_id', detail: "Give a resource's id." })
+  return [
     // As a literal, for the index that has only those.
     filter.status !== undefined &&
       (filter.status === 'dead' ? sql`d.status = 'dead'` : sql`d.status = ${filter.status}::lapse_delivery_status`),
@@ -80,6 +82,7 @@ const conditionsOf = (filter: DeliveryFilter): Fragment[] =>
       sql`d.created_at >= ${instant(filter.since.getTime())} AND d.id >= ${leastId(filter.since)}::uuid`,
     filter.until !== undefined && sql`d.created_at < ${instant(filter.until.getTime())}`,
   ].filter((condition) => condition !== false)
+}
 
 /** A webhook is its endpoint's: what the host application's own have answered is nobody else's business. */
 const isOf = (organizationId: string): Fragment => sql`CASE WHEN d.channel = 'webhook'
@@ -96,8 +99,8 @@ const leastId = (at: Date): string => {
 const where = (conditions: readonly Fragment[]): Fragment =>
   conditions.length > 0 ? sql`WHERE ${join([...conditions], ' AND ')}` : empty
 
-/** Newest first. `before` is the last id of the page before. */
-export const listDeliveries = (
+/** Newest first. `before` is the last id of the page before. @throws LapseError `invalid` */
+export const listDeliveries = async (
   db: Sql,
   filter: DeliveryFilter,
   page: { before?: string | undefined; limit: number },

@@ -3,6 +3,7 @@ import type { Sql } from './database.ts'
 import { canonicalAddress } from './directory/address.ts'
 import { LapseError } from './errors.ts'
 import { empty, type Fragment, now, sql } from './store/live.ts'
+import { storableStart } from './text.ts'
 
 /** `unsubscribed`: gets no reminders; `bounced`: gets no mail at all. */
 export type SuppressionReason = 'unsubscribed' | 'bounced'
@@ -51,7 +52,7 @@ export const suppress = async (
   const forms = formsOf(address)
   await db.$executeRaw(sql`
     INSERT INTO mail_suppression (address, spelled, reason, detail, at)
-    VALUES (${forms.address}, ${forms.spelled}, ${reason}, ${detail?.slice(0, 500) ?? null}, ${now})
+    VALUES (${forms.address}, ${forms.spelled}, ${reason}, ${detail === undefined ? null : storableStart(detail, 500)}, ${now})
     ON CONFLICT (address, reason) DO NOTHING`)
 }
 
@@ -63,7 +64,7 @@ export const bounceDelivery = async (db: Sql, id: string, detail: string | undef
   if (!isUuid(id)) return false
   const [bounced] = await db.$queryRaw<{ target: string }[]>(sql`
     UPDATE delivery SET status = 'dead', settled_at = coalesce(settled_at, ${now}), next_attempt_at = NULL,
-      leased_until = NULL, last_error = ${`bounced${detail === undefined ? '' : `: ${detail}`}`.slice(0, 500)}
+      leased_until = NULL, last_error = ${storableStart(`bounced${detail === undefined ? '' : `: ${detail}`}`, 500)}
     WHERE id = ${id}::uuid AND channel = 'email' RETURNING target`)
   if (bounced) await suppress(db, bounced.target, 'bounced', detail)
   return bounced !== undefined

@@ -14,3 +14,16 @@ export const storableText = (field: string, text: string | undefined): string | 
     throw new LapseError('invalid', { field, detail: 'Text must not hold NUL or broken characters.' })
   return text
 }
+
+/** The beginning of a text that somebody else wrote, as it may be stored. */
+export const storableStart = (text: string, most: number): string => text.slice(0, most).replaceAll('\0', '')
+
+/** What was thrown, in words; code of others throws anything. */
+export const wordsOf = (thrown: unknown): string => {
+  if (thrown instanceof LapseError) return thrown.detail ?? thrown.message
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown)
+  } catch {
+    return 'What was thrown cannot be read.'
+  }
+}

@@ -178,6 +178,17 @@ describe('failure', () => {
     expect(await deliveries.retry(delivery)).toEqual([])
   })
 
+  it('is written down whatever its words, theirs or ours, and so is given up in the end', async () => {
+    const { delivery } = await owing(passed.expired)
+    await attempt(delivery, { status: 'dead', error: 'no\0route', code: 550, answer: 'no such\0user' })
+    expect(await deliveries.get(delivery)).toMatchObject({
+      ...{ status: 'dead', lastError: 'noroute' },
+      log: [{ status: 'dead', error: 'noroute', answer: 'no suchuser' }],
+    })
+    expect(await deliveries.bounce(delivery, 'came\0back')).toBe(true)
+    expect((await deliveries.get(delivery)).lastError).toBe('bounced: cameback')
+  })
+
   it('of what does not exist says so', async () => {
     for (const id of ['nonsense', '00000000-0000-4000-8000-000000000000']) {
       await expect(deliveries.get(id)).rejects.toMatchObject({ code: 'not_found' })

@@ -47,6 +47,12 @@ describe('the ledger lists', () => {
     ])
   })
 
+  it('of a resource by its id, and says when that is none', async () => {
+    const filter = { resourceId: 'nonsense' }
+    for (const asked of [deliveries.list(filter), deliveries.retryDead(filter, { limit: 1 })])
+      await expect(asked).rejects.toMatchObject({ code: 'invalid', field: 'resource_id' })
+  })
+
   it("an organization's own: of what was issued in it, and what its endpoints are sent, and nothing else", async () => {
     const organization = await organizations.create({ name: 'Acme' }, {})
     const { id } = await owing('acme@example.com', { organization: organization.id })

@@ -23,7 +23,18 @@ const deferred = defineKind({
   },
 })
 
-const { domain, age, history, sql } = await testDomain([plain, loose, deferred])
+/** Whose hook throws what no text of PostgreSQL holds, or what nobody can read. */
+const garbled = defineKind({
+  ...{ name: 'garbled', payload: plain.payload, lifetime: { default: '1d', max: '9d' } },
+  hooks: {
+    expired: async (_, happenings) => {
+      if (happenings.some(({ resource }) => resource.subject === 'bad')) throw new Error('out\0of order')
+      if (happenings.some(({ resource }) => resource.subject === 'worse')) throw Object.create(null)
+    },
+  },
+})
+
+const { domain, age, history, sql } = await testDomain([plain, loose, deferred, garbled])
 const { resources } = domain
 await sql(`CREATE TABLE lender (id int PRIMARY KEY);
   CREATE TABLE debt (lender int REFERENCES lender DEFERRABLE INITIALLY DEFERRED);
@@ -60,5 +71,16 @@ describe('a row that nobody can move', () => {
     expect(rows.map(({ id }) => id).sort()).toEqual([first, last].sort())
     expect(refused.map(({ id }) => id)).toEqual([bad])
     expect(await history(bad)).toEqual(['issued', 'step-failed'])
+  })
+
+  it('because what its hook throws can be neither stored nor read, is put off too, and its batch goes on', async () => {
+    const subjects = ['good', 'bad', 'worse', 'good']
+    const all = await resources.issueAll(subjects.map((subject) => ({ kind: 'garbled', subject })))
+    const [first = '', bad = '', worse = '', last = ''] = all.map(({ resource }) => resource.id)
+    for (const id of [first, bad, worse, last]) await age(id, 2 * day)
+    const { rows, refused } = await sweep()
+    expect(rows.map(({ id }) => id).sort()).toEqual([first, last].sort())
+    expect(refused.map(({ id }) => id)).toEqual(expect.arrayContaining([bad, worse]))
+    for (const id of [bad, worse]) expect(await history(id)).toEqual(['issued', 'hook-failed'])
   })
 })

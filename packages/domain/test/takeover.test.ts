@@ -8,7 +8,8 @@ const brittle = defineKind({
   ...{ name: 'brittle', payload: plain.payload, lifetime: { default: '1d', max: '2d' }, reminders: [] },
   hooks: {
     suspended: () => {
-      throw new Error('out of order')
+      // With what no text of PostgreSQL holds.
+      throw new Error('out\0of order')
     },
     revoked: async (tx) => void (await tx.$executeRaw`SELECT 1 / 0`),
   },

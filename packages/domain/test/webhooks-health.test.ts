@@ -47,6 +47,18 @@ describe('an endpoint', () => {
     expect(await version()).toEqual(before)
   })
 
+  it('does not fail by what we failed at ourselves, however long that takes', async () => {
+    const { id } = await made()
+    const delivery = await owing(id)
+    await attempt(delivery, { ...failed, ours: true })
+    expect((await endpoints.get(id)).failingSince).toBeNull()
+    await attempt(delivery, failed)
+    await failing(id, 6 * day)
+    await attempt(delivery, { status: 'dead', error: 'no key opens it', ours: true })
+    expect((await endpoints.get(id)).status).toBe('enabled')
+    expect(await lettersAbout(id)).toEqual([])
+  })
+
   it('that has failed for five days is disabled, and its owner told what to do', async () => {
     const { id } = await made({
       ...{ url: 'https://example.com/a-secret-path', description: 'Billing', contact: 'ada@example.com' },

@@ -113,6 +113,7 @@ describe('a span of time', () => {
     await expect(replay({ kinds: ['unheard-of'] })).rejects.toMatchObject({ field: 'kinds.0' })
     await expect(replay({ events: ['alert'] })).rejects.toMatchObject({ field: 'events.0' })
     await expect(replay({ cursor: 'nonsense' })).rejects.toMatchObject({ field: 'cursor' })
+    await expect(replay({ until: since })).rejects.toMatchObject({ code: 'invalid', field: 'until' })
   })
 
   it('begins at its first instant and ends before its last', async () => {
@@ -194,5 +195,32 @@ describe('a span of time', () => {
       `EXPLAIN SELECT min(id + 0), max(id + 0) FROM event WHERE at >= now() - interval '1 hour' AND at < now()`,
     )
     expect(plan.map((line) => line['QUERY PLAN']).join('\n')).toMatch(/event_at/)
+  })
+
+  it('is less work than what happened in it was, for thousands of resources too', async () => {
+    const { id } = await made()
+    const since = await hourAgo()
+    const took = async (act: () => Promise<unknown>): Promise<number> => {
+      const started = performance.now()
+      await act()
+      return performance.now() - started
+    }
+    const happening = await took(async () => {
+      for (let i = 0; i < 9; i++)
+        await resources.issueAll(Array.from({ length: 1_000 }, () => ({ kind: 'coupon', subject: id })))
+    })
+    const { id: late } = await made()
+    await sql(`UPDATE delivery SET status = 'sent', next_attempt_at = NULL, settled_at = now() WHERE target = $1`, [id])
+    await sql('ANALYZE resource, event, delivery')
+    for (const endpoint of [id, late])
+      expect(
+        await took(() => endpoints.replay(endpoint, { since, kinds: ['coupon'], events: ['issued'] })),
+      ).toBeLessThan(happening)
+    const counts = await sql<{ count: number }>(
+      `SELECT count(*)::int AS count FROM delivery d JOIN resource r ON r.id = d.resource_id
+      WHERE r.subject = $1 AND d.target IN ($1, $2) AND d.status = 'pending' GROUP BY d.target`,
+      [id, late],
+    )
+    expect(counts).toEqual([{ count: 9_000 }, { count: 9_000 }])
   })
 })

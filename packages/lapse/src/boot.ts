@@ -56,5 +56,5 @@ export const reachable = async ({ redis }: Queues): Promise<void> => {
 
 export const reasonOf = (error: unknown): string => {
   const text = error instanceof Error ? error.message : String(error)
-  return text.trim().split('\n').at(-1)?.trim() || 'no answer'
+  return text.trim().split('\n').at(-1)?.trim().replace(/\.$/, '') || 'no answer'
 }

@@ -24,6 +24,17 @@ export interface LapseConfig<K extends Kind = Kind> {
 /** For `lapse.config.ts`: `export default defineConfig({ kinds: [...] })`. */
 export const defineConfig = <const K extends Kind = never>(config: LapseConfig<K>): LapseConfig => config as LapseConfig
 
+// What is misspelt would be left out without a word, for nothing compiles the file.
+const options: readonly (readonly [path: readonly ('mail' | 'grants' | 'lifetime')[], known: readonly string[]])[] = [
+  [[], ['kinds', 'grants', 'mail'] satisfies (keyof LapseConfig)[]],
+  [['mail'], ['transport', 'from', 'templates'] satisfies (keyof NonNullable<LapseConfig['mail']>)[]],
+  [['grants'], ['elevated', 'lifetime', 'reminders', 'retention'] satisfies (keyof AccessGrantOptions)[]],
+  [
+    ['grants', 'lifetime'],
+    ['default', 'max', 'elevated'],
+  ],
+]
+
 const usual = ['lapse.config.ts', 'lapse.config.js', 'lapse.config.mjs']
 
 /** Something about the configuration file that its author can mend. */
@@ -53,5 +64,12 @@ export const loadConfig = async (path?: string): Promise<LapseConfig> => {
   const config = await load()
   if (typeof config !== 'object' || config === null || ('kinds' in config && !Array.isArray(config.kinds)))
     throw new ConfigError(`${file} must export by default what defineConfig({ kinds: [...] }) returns.`)
+  for (const [path, known] of options) {
+    const given = path.reduce<object | undefined>((within, name) => (within as Record<string, object>)?.[name], config)
+    const unknown = Object.keys(given ?? {}).find((option) => !known.includes(option))
+    if (unknown === undefined) continue
+    const where = [...path, unknown].join('.')
+    throw new ConfigError(`${file}: ${where} is no option. There are: ${known.join(', ')}`)
+  }
   return config
 }

@@ -57,6 +57,20 @@ export const builtInKinds = [
 ] as const
 export type BuiltInKind = (typeof builtInKinds)[number]
 
+/** The built-in kinds and an application's own, with their mails. @throws TypeError, ConfigError */
+export const allKinds = (
+  kinds: readonly Kind[],
+  grants: AccessGrantOptions | undefined,
+  templates: MailTemplates,
+): readonly Kind[] => {
+  const own = new Set<string>(kinds.map((kind) => kind.name))
+  const taken = builtInKinds.find((kind) => kind.verbs && own.has(kind.name))
+  if (taken)
+    throw new TypeError(`kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`)
+  const builtIn = builtInKinds.map((kind) => (grants && kind.name === 'access-grant' ? accessGrant(grants) : kind))
+  return withTemplates([...builtIn.filter((kind) => !own.has(kind.name)), ...kinds], templates)
+}
+
 export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   databaseUrl: string
   redisUrl: string
@@ -120,15 +134,9 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       onError = () => {},
       onLapsed,
     } = options
-    const own = new Set<string>(kinds.map((kind) => kind.name))
-    const taken = builtInKinds.find((kind) => kind.verbs && own.has(kind.name))
-    if (taken)
-      throw new TypeError(`kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`)
-    const builtIn = builtInKinds.map((kind) => (grants && kind.name === 'access-grant' ? accessGrant(grants) : kind))
-    const all = [...builtIn.filter((kind) => !own.has(kind.name)), ...kinds]
     const domain = createDomain({
       url,
-      kinds: withTemplates(all, templates as MailTemplates),
+      kinds: allKinds(kinds, grants, templates as MailTemplates),
       secrets,
       allowAddresses,
       operatorEmail,

@@ -1,7 +1,7 @@
 import { BootError } from './boot.ts'
 import { ConfigError, type LapseConfig, loadConfig } from './config.ts'
 import { describeEnvironment, EnvironmentError, type Values, type Variable } from './environment.ts'
-import { builtInKinds } from './lapse.ts'
+import { allKinds } from './lapse.ts'
 
 interface Log {
   info(about: object, message: string): void
@@ -30,8 +30,8 @@ export const runService = async <V extends Record<string, Variable>, Env extends
     const env = service.readEnv()
     const config = await loadConfig(env.LAPSE_CONFIG as string | undefined)
     if (process.argv.includes('--check')) {
-      const kinds = new Set([...builtInKinds, ...(config.kinds ?? [])].map((kind) => kind.name))
-      console.log(`${describeEnvironment(service.variables, env)}\nkinds: ${[...kinds].join(', ')}`)
+      const kinds = allKinds(config.kinds ?? [], config.grants, config.mail?.templates ?? {})
+      console.log(`${describeEnvironment(service.variables, env)}\nkinds: ${kinds.map(({ name }) => name).join(', ')}`)
       return
     }
     const log = service.log(env)

@@ -116,6 +116,25 @@ describe('a handler', () => {
     }
   })
 
+  it('may throw anything: it is tried again, and dead in the end', async () => {
+    for (const thrown of [
+      new Error('no\0way'),
+      Object.create(null),
+      Object.assign(new Error(), { message: {} }),
+      null,
+    ]) {
+      const id = await owing('stubborn')
+      act = async () => {
+        throw thrown
+      }
+      for (let n = 0; n < 3; n++) {
+        await deliver('handler', id)
+        await comes(id)
+      }
+      expect(await lapse.deliveries.get(id)).toMatchObject({ status: 'dead', attempts: 3 })
+    }
+  })
+
   it('that throws GiveUp is dead at once, and can be retried by hand', async () => {
     const id = await owing()
     act = async () => {

@@ -6,6 +6,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createDeliverer } from '../src/delivery/deliverer.ts'
+import type { Mailer } from '../src/mail/mailer.ts'
 
 const pass = defineKind({
   name: 'pass',
@@ -270,6 +271,29 @@ describe('H2: what an endpoint answers', () => {
   })
 })
 
+describe('a worker that lacks the key', () => {
+  it('says so, and blames no endpoint for it', async () => {
+    const { endpoint, delivery } = await told()
+    const keyless = createDomain({
+      url,
+      kinds: [pass, httpCall],
+      secrets: ['another key'],
+      allowAddresses: ['127.0.0.1'],
+    })
+    await createDeliverer(keyless, { backoff: { baseMs: 1, capMs: 1, attempts: 1 } })('webhook', delivery)
+    await keyless.close()
+    const error = 'What was sealed cannot be opened: LAPSE_SECRET lacks the key that sealed it.'
+    expect(await domain.deliveries.get(delivery)).toMatchObject({ status: 'failed', lastError: error })
+    expect((await webhookEndpoints.get(endpoint.id)).failingSince).toBeNull()
+    await due(delivery)
+    sink.answerNext(500)
+    await deliver('webhook', delivery)
+    expect((await webhookEndpoints.get(endpoint.id)).failingSince).toBeInstanceOf(Date)
+    await due(delivery)
+    expect(await deliver('webhook', delivery)).toEqual({ do: 'done' })
+  })
+})
+
 describe('a call', () => {
   const scheduled = async (more: Partial<Parameters<typeof httpCalls.schedule>[0]> = {}) => {
     const { httpCall: call } = await httpCalls.schedule({
@@ -366,5 +390,44 @@ describe('a call', () => {
     const { answer } = (await lastAttempt(delivery)) ?? {}
     expect(answer).toContain('"said":"no"')
     expect(answer).not.toContain('canary')
+  })
+
+  it('leaves nothing of a text either that is longer than what is looked at', async () => {
+    const delivery = await scheduled({ body: `canary${'-canary'.repeat(2_000)}` })
+    sink.answerNext((response, { body }) => response.writeHead(500).end(`You said: ${body}`))
+    await deliver('call', delivery)
+    expect(await lastAttempt(delivery)).toMatchObject({ code: 500, answer: 'You said: [removed]' })
+  })
+})
+
+describe('a mail whose turn does not come', () => {
+  it('is given back and no try of it is lost, however often; then it goes, once', async () => {
+    let isOpen = false
+    const sent: string[] = []
+    const mailer: Mailer = {
+      send: async ({ id }, options) => {
+        await options?.mayGo?.()
+        sent.push(id)
+        return {}
+      },
+      close: () => {},
+    }
+    const pace = () => (isOpen ? Promise.resolve() : new Promise<void>(() => {}))
+    const options = { mailer, leaseMs: 150, backoff: { baseMs: 1, capMs: 1, attempts: 1 } }
+    const mails = createDeliverer(domain, options, pace)
+    const letter = { subject: 'A letter', lines: ['It waits.'] }
+    const [owed] = await domain.deliveries.owe({ type: 'lapse.letter', data: {}, letter }, [
+      { channel: 'email', target: 'ada@example.com' },
+    ])
+    const id = owed?.id ?? ''
+    for (let n = 1; n <= 3; n++) {
+      expect(await mails('email', id)).toEqual({ do: 'retry', inMs: 0 })
+      expect(await domain.deliveries.get(id)).toMatchObject({ status: 'pending', attempts: n })
+      expect(await lastAttempt(id)).toMatchObject({ status: 'interrupted', error: 'its turn did not come in time' })
+    }
+    isOpen = true
+    expect(await mails('email', id)).toEqual({ do: 'done' })
+    expect(await domain.deliveries.get(id)).toMatchObject({ status: 'sent', attempts: 4 })
+    expect(sent).toEqual([id])
   })
 })

@@ -18,7 +18,8 @@ const sentenceOf = (issue: z.core.$ZodIssue | undefined, schema: z.ZodType): str
   if (issue?.code === 'invalid_type' && issue.path.length === 0) return 'Send a JSON object.'
   if (issue && issue.input === undefined) return 'It is missing.'
   if (issue?.code !== 'unrecognized_keys') return `${issue?.message ?? 'It is not valid'}.`.replace(/\.\.$/, '.')
-  const known = issue.path.length === 0 && schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
+  const object = schema instanceof z.ZodOptional ? schema.unwrap() : schema
+  const known = issue.path.length === 0 && object instanceof z.ZodObject ? Object.keys(object.shape) : []
   return `There is no such field.${known.length > 0 ? ` Known here: ${known.join(', ')}.` : ''}`
 }
 

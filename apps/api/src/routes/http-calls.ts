@@ -21,6 +21,9 @@ import { Reason, Renewal } from './verbs.ts'
 
 const { live, status, ...others } = filters
 
+/** What a call can be. */
+const callStatuses = ['active', 'expired', 'revoked', 'suspended'] as const
+
 const Schedule = z
   .strictObject({
     url: text(2_000).describe(
@@ -99,9 +102,12 @@ export const httpCallRoutes = (app: App, { lapse, once }: Context): void => {
           'The newest first. Those that were given up are also in the ledger: `GET /v1/deliveries?channel=call&status=dead`.',
         ),
         querystring: z.strictObject({
-          status: status.describe(
-            '`active`: it is scheduled; `expired`: its time has come; `revoked`: it was cancelled; `suspended`.',
-          ),
+          status: z
+            .enum(callStatuses)
+            .optional()
+            .describe(
+              '`active`: its `state` is `scheduled`; `expired`: its time has come; `revoked`: it was cancelled; `suspended`.',
+            ),
           ...others,
           ...page,
         }),

@@ -31,7 +31,7 @@ export const Attempt = z.object({
   duration_ms: z.int().nullable().describe('`null` while it runs, and when its process died.'),
   status: z
     .enum(['started', 'sent', 'failed', 'dead', 'interrupted'])
-    .describe('`interrupted`: its worker stopped; that counts as no try.'),
+    .describe('`interrupted`: its worker stopped, or its turn did not come; that counts as no try.'),
   error: z.string().nullable(),
   code: z.int().nullable().describe('What HTTP or SMTP answered.'),
   answer: z.string().nullable().describe('The beginning of what was answered, without secrets.'),

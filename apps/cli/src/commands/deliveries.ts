@@ -50,7 +50,7 @@ const shown = (one: Delivery): string[] => [
   one.status,
   one.createdAt.toISOString(),
   `${one.kind} ${one.event}`,
-  `${one.channel} to ${short(one.target, 40)}`,
+  one.channel === 'call' ? 'call' : `${one.channel} to ${short(one.target, 40)}`,
   one.attempts === 1 ? '1 attempt' : `${one.attempts} attempts`,
   short(one.lastError),
 ]

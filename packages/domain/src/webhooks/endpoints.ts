@@ -214,6 +214,8 @@ export class WebhookEndpoints {
   async replay(id: string, span: Replay, by: By = {}): Promise<Replayed> {
     const kinds = kindsOf(this.#ground.registry, span.kinds ?? [])
     const events = eventsOf(span.events ?? [], 'Alerts are not replayed. Leave it out.')
+    if (span.until && span.until <= span.since)
+      throw new LapseError('invalid', { field: 'until', detail: 'Give an instant after that of since.' })
     const act = async ({ tx, changes }: Work) => {
       const endpoint = existing(await readEndpoint(tx, id))
       const { owed, ...replayed } = await replaySpan(tx, endpoint, { ...span, kinds, events })

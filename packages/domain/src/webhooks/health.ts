@@ -10,18 +10,19 @@ const longestFailure = milliseconds(durationMs('5d'))
 
 /**
  * Writes down how an attempt ended, and in the same commit what it says of the endpoint that was tried. A success is one
- * statement. `operator`: who is told of endpoints that nobody else answers for.
+ * statement, and so is what we failed at ourselves. `operator`: who is told of endpoints that nobody else answers for.
  */
 export const settleAttempt = async (
   database: Database,
   operator: string | undefined,
   about: readonly [id: string, attempt: number, durationMs: number, outcome: AttemptOutcome],
 ): Promise<void> => {
-  const { status, code } = about[3]
-  if (status === 'sent' || status === 'interrupted') return void (await settleDelivery(database, ...about))
+  const outcome = about[3]
+  if (outcome.status === 'sent' || outcome.status === 'interrupted' || outcome.ours)
+    return void (await settleDelivery(database, ...about))
   await database.transaction(async (tx) => {
     const tried = await settleDelivery(tx, ...about)
-    if (tried?.channel === 'webhook') await heedFailure(tx, tried.target, code, operator)
+    if (tried?.channel === 'webhook') await heedFailure(tx, tried.target, outcome.code, operator)
   })
 }
 

@@ -79,9 +79,11 @@ export const replaySpan = async (
         AND (${span.kinds}::text[] = '{}' OR e.kind = ANY (${span.kinds}::text[]))
       ORDER BY e.id LIMIT ${most}::int
     ), held AS MATERIALIZED (
-      SELECT r.id FROM resource r WHERE r.id IN (SELECT resource_id FROM told) ORDER BY r.id FOR KEY SHARE
+      -- Has all that is added, for the planner takes it for a row or two and would join it with the span row by row.
+      SELECT t.* FROM told t JOIN resource r ON r.id = t.resource_id ORDER BY r.id, t.id FOR KEY SHARE OF r
     ), there AS MATERIALIZED (
-      SELECT d.id FROM told t JOIN delivery d ON d.event_id = t.id AND d.target = ${id} AND d.channel = 'webhook'
+      -- By its event, and not by all there ever was for this endpoint.
+      SELECT d.id FROM told t JOIN delivery d ON d.event_id = t.id AND d.target || '' = ${id} AND d.channel = 'webhook'
       WHERE d.status <> 'pending' AND (d.leased_until IS NULL OR d.leased_until <= ${now})
       ORDER BY d.id FOR UPDATE OF d SKIP LOCKED
     ), repeated AS (
@@ -89,8 +91,8 @@ export const replaySpan = async (
       RETURNING d.id, d.channel, d.round
     ), added AS (
       INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-      SELECT t.resource_id, t.kind, t.version, t.type || ':#' || t.id, t.id, 'webhook', ${id}, ${now}, ${now}
-      FROM told t JOIN held h ON h.id = t.resource_id ORDER BY t.id
+      SELECT h.resource_id, h.kind, h.version, h.type || ':#' || h.id, h.id, 'webhook', ${id}, ${now}, ${now}
+      FROM held h ORDER BY h.id
       ON CONFLICT DO NOTHING
       RETURNING id, channel, round
     ), owed AS (SELECT * FROM repeated UNION ALL SELECT * FROM added)

@@ -8,15 +8,16 @@ import {
   GiveUp,
   TryAgain,
   withDeadline,
+  wordsOf,
 } from '@lapse/domain'
 import { done, drop, type Outcome, type Pace, retryIn } from '@lapse/queue'
 import type { Mailer } from '../mail/mailer.ts'
-import { createCaller } from '../outbound/call.ts'
+import { CallError, createCaller } from '../outbound/call.ts'
 import { callSender } from './call.ts'
 import { emailSender } from './email.ts'
 import { handlerSender, termsOf } from './handler.ts'
 import { policyOf } from './policy.ts'
-import { FailedError, type Sender } from './sender.ts'
+import { FailedError, NoTurnError, type Sender } from './sender.ts'
 import { UnderWay } from './under-way.ts'
 import { webhookSender } from './webhook.ts'
 
@@ -40,7 +41,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: 
   const { mailer, mailCopies: copies, publicUrl = 'http://127.0.0.1:3000', leaseMs = 60_000 } = options
   const call = createCaller(domain.addresses)
   const senders: Record<Channel, Sender> = {
-    email: emailSender(domain, { mailer, publicUrl, pace, copies }),
+    email: emailSender(domain, { mailer, publicUrl, pace, copies, patienceMs: (leaseMs * 2) / 3 }),
     webhook: webhookSender(domain, call),
     call: callSender(domain, call),
     handler: handlerSender(domain),
@@ -58,6 +59,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: 
       const answer = await withDeadline(mine.unlessInterrupted(senders[channel](claim, mine.signal, noted)), limitMs)
       return { status: 'sent', ...answer }
     } catch (cause) {
+      if (cause instanceof NoTurnError) return { status: 'interrupted', error: cause.message }
       if (mine.signal.aborted && !isAnswer(cause)) return { status: 'interrupted', error: 'its worker stopped' }
       return outcomeOf(cause, policyOf(domain.registry, options.backoff, channel, claim), claim)
     } finally {
@@ -80,7 +82,10 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: 
     const outcome = await attempt(channel, claim, noted)
       .then(async (ended) => {
         const ms = performance.now() - started
-        await persist(() => domain.deliveries.settle(id, claim.delivery.attempt, ms, ended))
+        await persist(
+          () => domain.deliveries.settle(id, claim.delivery.attempt, ms, ended),
+          () => !stopped && performance.now() - started < leaseMs,
+        )
         return ended
       })
       .finally(note)
@@ -115,22 +120,27 @@ const isAnswer = (cause: unknown): boolean =>
 
 /** What an attempt that threw comes to. */
 const outcomeOf = (cause: unknown, policy: Backoff, { delivery }: Claim): AttemptOutcome => {
-  const error = cause instanceof Error ? cause.message : String(cause)
+  const error = wordsOf(cause)
+  // Not before it was sent does it say anything of the other side.
+  const ours = !(cause instanceof FailedError || cause instanceof CallError)
   const { answer = {}, notBeforeMs = 0, final = false } = cause instanceof FailedError ? cause : {}
   const waitMs = final || cause instanceof GiveUp ? undefined : backoff(policy, delivery.tries)
-  if (waitMs === undefined) return { status: 'dead', error, ...answer }
+  if (waitMs === undefined) return { status: 'dead', error, ours, ...answer }
   const least = cause instanceof TryAgain ? cause.inMs : notBeforeMs
-  return { status: 'failed', error, retryInMs: Math.max(waitMs, least), ...answer }
+  return { status: 'failed', error, retryInMs: Math.max(waitMs, least), ours, ...answer }
 }
 
-/** What has been sent must be written down: a short absence of the database is no reason to send it twice. */
-const persist = async (write: () => Promise<void>): Promise<void> => {
+/**
+ * What has been sent must be written down: an absence of the database is no reason to send it twice. Nobody else has it
+ * before its lease is over, so until then it is tried; and for a few seconds in any case.
+ */
+const persist = async (write: () => Promise<void>, isOurs: () => boolean): Promise<void> => {
   for (let tries = 1; ; tries++) {
     try {
       return await write()
     } catch (error) {
-      if (tries === 5) throw error
-      await new Promise((resolve) => setTimeout(resolve, tries * 500))
+      if (tries >= 5 && !isOurs()) throw error
+      await new Promise((resolve) => setTimeout(resolve, Math.min(tries, 4) * 500))
     }
   }
 }

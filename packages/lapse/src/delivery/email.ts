@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Domain, GiveUp } from '@lapse/domain'
 import type { Pace } from '@lapse/queue'
 import { asLetter, type Rendered, render } from '../mail/letter.ts'
 import type { Mailer } from '../mail/mailer.ts'
 import { turnstile } from '../mail/turnstile.ts'
-import { happeningOf, type Sender } from './sender.ts'
+import { happeningOf, NoTurnError, type Sender } from './sender.ts'
 
 export interface EmailOptions {
   readonly mailer?: Mailer | undefined
@@ -12,19 +13,31 @@ export interface EmailOptions {
   readonly pace?: Pace | undefined
   /** So many at once may be accepted by the server and not noted yet: a process that is killed leaves them to be sent again. */
   readonly copies?: number | undefined
+  /** How long a mail waits for its turn before another attempt is made at it. */
+  readonly patienceMs: number
 }
 
-export const emailSender = (domain: Domain, { mailer, publicUrl, pace, copies = 1 }: EmailOptions): Sender => {
+export const emailSender = (
+  domain: Domain,
+  { mailer, publicUrl, pace, copies = 1, patienceMs }: EmailOptions,
+): Sender => {
   const unnoted = turnstile(copies)
   const url = (path: string): string => new URL(path, publicUrl).href
 
   return async ({ delivery, kind, about }, signal, noted) => {
     if (!mailer) throw new Error('No mail transport is configured. Set SMTP_URL.')
     const { target: to, id } = delivery
-    const mayGo = async () => {
+    const turn = async () => {
       await unnoted(noted)
+      // Whoever has left by now takes no turn from those who still wait.
+      signal.throwIfAborted()
       await pace?.()
     }
+    const late = async () => {
+      await sleep(patienceMs, undefined, { signal })
+      throw new NoTurnError('its turn did not come in time')
+    }
+    const mayGo = () => Promise.race([turn(), late()])
     if ('notice' in about) return mailer.send({ ...asLetter(about.notice.letter), to, id }, { signal, mayGo })
     const { row, event, sealed } = about
     const template = domain.registry.get(kind).mail[event.type]

@@ -29,6 +29,11 @@ export class FailedError extends Error {
   }
 }
 
+/** Nothing has been sent, for its turn did not come in time: that is no try. */
+export class NoTurnError extends Error {
+  override readonly name = 'NoTurnError'
+}
+
 /**
  * What an answer over HTTP comes to: 2xx that it is done, anything else that it is not, and when it may be tried again.
  *

@@ -45,7 +45,8 @@ export const createMailer = ({ transport, from, connections = 10 }: MailOptions)
           maxConnections: connections,
           connectionTimeout: 10_000,
           greetingTimeout: 10_000,
-          socketTimeout: 20_000,
+          // A mail that waits for its turn is silent meanwhile. What hangs is cut off when its attempt's time is over.
+          socketTimeout: 60_000,
         } as Parameters<typeof createTransport>[0])
       : transport
   transporter.use('stream', (mail, done) => {

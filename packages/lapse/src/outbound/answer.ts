@@ -23,6 +23,8 @@ const instantOf = (text: string | undefined): number | undefined => {
 const longestExcerpt = 1_000
 const looksAt = 8 * 1024
 const removed = '[removed]'
+/** Shorter ones are in everything. */
+const leastSecret = 4
 
 /** The beginning of an answer as it may be kept and read: some answer with what they were sent, so the secrets of that are taken out. */
 export const excerpt = (text: string, secrets: readonly string[]): string => {
@@ -32,8 +34,18 @@ export const excerpt = (text: string, secrets: readonly string[]): string => {
     encodeURIComponent(secret),
   ])
   // The longest first: else what is left of it would still tell.
-  const all = [...new Set(spellings)].filter((one) => one.length >= 4).sort((a, b) => b.length - a.length)
-  return all.reduce((rest, one) => rest.replaceAll(one, removed), text.slice(0, looksAt)).slice(0, longestExcerpt)
+  const all = [...new Set(spellings)].filter((one) => one.length >= leastSecret).sort((a, b) => b.length - a.length)
+  return all.reduce(without, text.slice(0, looksAt)).slice(0, longestExcerpt)
+}
+
+/** Without a secret, and without its beginning where the text ends in the middle of it. */
+const without = (text: string, secret: string): string => {
+  const rest = text.replaceAll(secret, removed)
+  const start = secret.slice(0, leastSecret)
+  const from = Math.max(0, rest.length - secret.length)
+  for (let at = rest.indexOf(start, from); at >= 0; at = rest.indexOf(start, at + 1))
+    if (secret.startsWith(rest.slice(at))) return rest.slice(0, at) + removed
+  return rest
 }
 
 /** What is secret in headers: their values, and the words of those one by one (`Bearer …`). */

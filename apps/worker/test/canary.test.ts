@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest'
+import { everyKey, everyRow } from './everything.ts'
 import { rootToken, stage } from './stage.ts'
 
-const { database, env, inbox, lapse, sql, startApi, startWorker } = await stage()
-const { redis } = lapse.queues
+const app = await stage()
+const { database, inbox, startApi, startWorker } = app
 
 /** Every value that anybody could act with, as it reached whom it is for. */
 const secrets = new Map<string, string>()
@@ -69,9 +70,9 @@ it('I6: no token and no code stands in the database, its log, Redis, our logs, t
     await ask(api.url, '/v1/invites', { organization: 'acme', email: 'mary@example.com', role: 'member' })
 
     const places: Record<string, string> = {
-      database: await dump(),
+      database: await everyRow(app),
       "PostgreSQL's log": postgresLog(),
-      redis: await everythingInRedis(),
+      redis: await everyKey(app),
       'the log of the API': api.output(),
       'the log of the worker': worker.output(),
       'the headers of mails': JSON.stringify(inbox.mails.map(({ headers, subject }) => ({ ...headers, subject }))),
@@ -112,30 +113,3 @@ const selectorOf = (token: string): string => token.slice(-65, -49)
 
 const userId = async (url: string, email: string): Promise<string> =>
   JSON.parse(await ask(url, `/v1/users?email=${encodeURIComponent(email)}`)).items[0].id
-
-/** Every row of every table, as text. */
-const dump = async (): Promise<string> => {
-  const { rows: tables } = await sql(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`)
-  const contents = await Promise.all(
-    tables.map(async ({ name }) =>
-      (await sql(`SELECT t::text AS row FROM "${name}" t`)).rows.map(({ row }) => row).join('\n'),
-    ),
-  )
-  return contents.join('\n')
-}
-
-/** Every key of this test with its value. */
-const everythingInRedis = async (): Promise<string> => {
-  const keys = await redis.keys(`*${env.LAPSE_PREFIX}*`)
-  const values = await Promise.all(keys.map(async (key) => readers[await redis.type(key)]?.(key)))
-  return JSON.stringify(keys.map((key, i) => [key, values[i]]))
-}
-
-const readers: Record<string, (key: string) => Promise<unknown>> = {
-  string: (key) => redis.get(key),
-  hash: (key) => redis.hgetall(key),
-  list: (key) => redis.lrange(key, 0, -1),
-  set: (key) => redis.smembers(key),
-  zset: (key) => redis.zrange(key, '0', '-1'),
-  stream: (key) => redis.xrange(key, '-', '+'),
-}

@@ -3,11 +3,13 @@ import { fileURLToPath } from 'node:url'
 import { testSink, until } from '@lapse/testkit'
 import type { HttpCallInput } from 'lapse'
 import { expect, it } from 'vitest'
+import { everyKey, everyRow } from './everything.ts'
 import { rootToken, sleepUntil, stage } from './stage.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
-const { database, env, happened, lapse, sql, startApi, startWorker } = await stage()
+const app = await stage()
+const { database, env, happened, lapse, sql, startApi, startWorker } = app
 const sink = await testSink()
 
 const schedule = async (name: string, more: Partial<HttpCallInput> = {}) => {
@@ -197,9 +199,9 @@ it('I6: what it carries stands in the call and nowhere else: the database, its l
   expect(sink.requests.filter(({ body }) => body.includes('canary3secret'))).toHaveLength(2)
   const paths = ['/v1/http-calls', '/v1/resources', '/v1/events', '/v1/deliveries'].map((path) => `${path}?limit=200`)
   const places: Record<string, string> = {
-    database: await dump(),
+    database: await everyRow(app),
     "PostgreSQL's log": postgresLog(),
-    redis: await everythingInRedis(),
+    redis: await everyKey(app),
     'the log of the API': api.output(),
     'the log of the worker': worker.output(),
     answers: (
@@ -222,24 +224,3 @@ it('I6: what it carries stands in the call and nowhere else: the database, its l
   await worker.stop()
   await api.stop()
 })
-
-/** Every row of every table, as text. */
-const dump = async (): Promise<string> => {
-  const { rows: tables } = await sql(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`)
-  const contents = await Promise.all(
-    tables.map(async ({ name }) =>
-      (await sql(`SELECT t::text AS row FROM "${name}" t`)).rows.map(({ row }) => row).join('\n'),
-    ),
-  )
-  return contents.join('\n')
-}
-
-/** Every job, and what else BullMQ keeps of one. */
-const everythingInRedis = async (): Promise<string> => {
-  const { redis } = lapse.queues
-  const keys = await redis.keys(`*${env.LAPSE_PREFIX}*`)
-  const values = await Promise.all(
-    keys.map(async (key) => ((await redis.type(key)) === 'hash' ? redis.hgetall(key) : redis.dump(key))),
-  )
-  return JSON.stringify(keys.map((key, i) => [key, values[i]]))
-}

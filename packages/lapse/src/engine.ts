@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { channels, type Domain, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
 import {
   appetite,
-  enqueueDeliveries,
+  enqueueAll,
   type Full,
   moveWatermark,
   type Outcome,
@@ -98,7 +98,7 @@ export class Engine {
       if (room === 0) continue
       // The oldest: some of them stand in the queue already, and are ignored there.
       const due = await this.#domain.deliveries.due(channel, full[channel] ?? room)
-      await enqueueDeliveries(this.#queues, due, { [channel]: Number.POSITIVE_INFINITY }).catch(() => {})
+      await enqueueAll(this.#queues, due).catch(() => {})
     }
   }
 

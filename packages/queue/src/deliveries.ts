@@ -20,19 +20,18 @@ const usualFull = 50_000
 const few = 50
 
 /**
- * Enqueues side effects that are due, or will be soon. Fails fast when Redis is away; the sweep feeds what was left out, as
- * it does what finds a full queue: nobody needs jobs that would wait there for minutes.
+ * Enqueues side effects that are due, or will be soon, as far as there is room for them. Fails fast when Redis is away. The
+ * sweep feeds what was left out: nobody needs jobs that would wait for minutes.
  */
 export const enqueueDeliveries = async (
   queues: Queues,
   deliveries: readonly Outstanding[],
-  full: Full = {},
-): Promise<void> => {
-  const channels = new Set(deliveries.map((delivery) => delivery.channel))
-  for (const channel of channels) {
-    const all = deliveries.filter((delivery) => delivery.channel === channel)
-    const room = all.length > few ? await appetite(queues, channel, full) : all.length
-    const batch = room < all.length ? roomFor(all, room) : all
+  full?: Full,
+): Promise<void> => enqueueAll(queues, await thatFit(queues, deliveries, full))
+
+/** Whether or not there is room for them. */
+export const enqueueAll = async (queues: Queues, deliveries: readonly Outstanding[]): Promise<void> => {
+  for (const [channel, batch] of byChannel(deliveries))
     for (let i = 0; i < batch.length; i += 1_000)
       await queues[channel].addBulk(
         batch.slice(i, i + 1_000).map((delivery) => ({
@@ -41,14 +40,25 @@ export const enqueueDeliveries = async (
           opts: { jobId: deliveryId(delivery), delay: delivery.inMs ?? 0, lifo: delivery.urgent ?? false },
         })),
       )
-  }
 }
 
 /** Those that wait for their own time stand in nobody's way. */
-const roomFor = (deliveries: readonly Outstanding[], room: number): Outstanding[] => {
-  const later = deliveries.filter(({ inMs = 0 }) => inMs > 0)
-  return [...deliveries.filter(({ inMs = 0 }) => inMs <= 0).slice(0, room), ...later]
+const thatFit = async (queues: Queues, deliveries: readonly Outstanding[], full?: Full): Promise<Outstanding[]> => {
+  const fit = await Promise.all(
+    byChannel(deliveries).map(async ([channel, all]) => {
+      const room = all.length > few ? await appetite(queues, channel, full) : all.length
+      const isLater = ({ inMs = 0 }: Outstanding) => inMs > 0
+      return [...all.filter((one) => !isLater(one)).slice(0, room), ...all.filter(isLater)]
+    }),
+  )
+  return fit.flat()
 }
+
+const byChannel = (deliveries: readonly Outstanding[]): [Channel, Outstanding[]][] =>
+  [...new Set(deliveries.map(({ channel }) => channel))].map((channel) => [
+    channel,
+    deliveries.filter((delivery) => delivery.channel === channel),
+  ])
 
 /** How many more a channel's queue should be fed: it is kept short, and the ledger long. */
 export const appetite = async (queues: Queues, channel: Channel, full: Full = {}): Promise<number> => {

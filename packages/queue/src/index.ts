@@ -1,4 +1,4 @@
-export { appetite, enqueueDeliveries, type Full } from './deliveries.ts'
+export { appetite, enqueueAll, enqueueDeliveries, type Full } from './deliveries.ts'
 export {
   deliveryId,
   type JobName,

@@ -151,7 +151,7 @@ describe('a new secret', () => {
     })
     const { previousUntil, changedAt } = rotated.endpoint
     expect((previousUntil?.getTime() ?? 0) - changedAt.getTime()).toBeCloseTo(day, -2)
-    await sql('UPDATE webhook_endpoint SET previous_until = clock_timestamp() WHERE id = $1', [id])
+    await sql(`UPDATE webhook_endpoint SET previous_until = previous_until - interval '1 day' WHERE id = $1`, [id])
     expect((await domain.endpoints.forSending(id))?.secrets).toEqual([rotated.secret])
     expect((await endpoints.get(id)).previousUntil).toBeNull()
     expect(await deeds(id)).toMatchObject([{}, { type: 'rotated', actor: 'root', data: { overlap_seconds: 86_400 } }])

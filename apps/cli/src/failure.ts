@@ -1,4 +1,4 @@
-import { ConfigError, EnvironmentError, isUnavailable, LapseError } from 'lapse'
+import { ConfigError, DefinitionError, EnvironmentError, isUnavailable, LapseError } from 'lapse'
 
 export const codes = { well: 0, wrong: 1, usage: 2 } as const
 
@@ -20,7 +20,8 @@ export const explain = (error: unknown): { message: unknown; code: number } => {
       message: `${error.message}\nSet them, or run this in the folder of a running \`npm start\`: its services are found by themselves.`,
       code: codes.usage,
     }
-  if (error instanceof ConfigError) return { message: error.message, code: codes.usage }
+  if (error instanceof ConfigError || error instanceof DefinitionError)
+    return { message: error.message, code: codes.usage }
   if (error instanceof LapseError)
     return {
       message: [titleOf(error), error.field && `(${error.field})`, error.detail].filter(Boolean).join(' '),

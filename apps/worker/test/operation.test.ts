@@ -160,14 +160,19 @@ describe('operation', () => {
     expect(output).not.toContain('a-secret-password')
   })
 
-  it('--check refuses the mails that the start would refuse', async () => {
+  it.each([
+    ['{ mail: { templates: { trail: {} } } }', 'mail.templates.trail is no kind'],
+    [`{ grants: { lifetime: { elevated: '30m' } } }`, 'grants: lifetime.elevated is below lifetime.default'],
+    [`{ kinds: [{ name: 'invite' }] }`, 'kind "invite" is built in'],
+  ])('--check refuses %s as the start would, in one line', async (config, said) => {
     const app = await stage()
     const folder = mkdtempSync(join(tmpdir(), 'lapse-check-'))
     const file = join(folder, 'lapse.config.mjs')
-    writeFileSync(file, 'export default { mail: { templates: { trail: {} } } }')
+    writeFileSync(file, `export default ${config}`)
     const { status, output } = runWorker({ ...app.env, LAPSE_CONFIG: file }, '--check')
     rmSync(folder, { recursive: true })
-    expect([status, output]).toEqual([1, expect.stringContaining('mail.templates.trail is no kind')])
+    expect([status, output]).toEqual([1, expect.stringContaining(said)])
+    expect(output.trim().split('\n')).toHaveLength(1)
   })
 
   it('it refuses to start on a Redis that may evict timers, and on a database without migrations, and says what to do', async () => {

@@ -42,6 +42,7 @@ export { type DatabaseReport, schemaVersion } from './inspect.ts'
 export {
   type Channel,
   channels,
+  DefinitionError,
   type Duration,
   defineKind,
   durationMs,

@@ -10,6 +10,11 @@ export type Duration = StringValue | number
 /** A thousand years: longer ones would leave the calendars that PostgreSQL and JavaScript share. */
 const longest = 1_000 * 365 * 24 * 60 * 60 * 1000
 
+/** Something about a kind, or the kinds together, that the author of the configuration can mend. */
+export class DefinitionError extends TypeError {
+  override readonly name = 'DefinitionError'
+}
+
 /** In milliseconds. @throws TypeError when it is not a duration */
 export const durationMs = (duration: Duration): number => {
   const milliseconds = typeof duration === 'number' ? duration : ms(duration)
@@ -187,14 +192,14 @@ const events = new Set<string>(eventTypes)
 /**
  * Defines a class of resources: plain data, a few pure functions, and hooks. It owns no clock and no SQL.
  *
- * @throws TypeError naming the option that makes no sense.
+ * @throws DefinitionError naming the option that makes no sense.
  */
 export const defineKind = <const Name extends string, P extends Payload>(
   definition: KindDefinition<Name, P>,
 ): Kind<Name, P> => {
   const { name, lifetime, uses = 1 } = definition
   const wrong = (option: string, why: string): never => {
-    throw new TypeError(`kind ${JSON.stringify(name)}: ${option} ${why}`)
+    throw new DefinitionError(`kind ${JSON.stringify(name)}: ${option} ${why}`)
   }
   const duration = (option: string, value: Duration): number => {
     try {

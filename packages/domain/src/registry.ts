@@ -1,5 +1,5 @@
 import { LapseError } from './errors.ts'
-import type { Channel, EventType, Kind } from './kind.ts'
+import { type Channel, DefinitionError, type EventType, type Kind } from './kind.ts'
 import type { Status } from './lifecycle.ts'
 
 /** What deliveries that belong to no resource have in place of its kind. */
@@ -33,11 +33,13 @@ export class Registry {
     this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
     if (this.#kinds.size < kinds.length) {
       const twice = kinds.find((kind, i) => kinds.findIndex((other) => other.name === kind.name) < i)
-      throw new TypeError(`kind ${JSON.stringify(twice?.name)} is defined twice`)
+      throw new DefinitionError(`kind ${JSON.stringify(twice?.name)} is defined twice`)
     }
     const reserved = kinds.find((kind) => kind.name.startsWith('directory-') || kind.name === noticeKind)
     if (reserved)
-      throw new TypeError(`kind ${JSON.stringify(reserved.name)}: such names are kept for what Lapse itself tells`)
+      throw new DefinitionError(
+        `kind ${JSON.stringify(reserved.name)}: such names are kept for what Lapse itself tells`,
+      )
     this.all = kinds
     this.names = kinds.map((kind) => kind.name)
     this.effects = kinds.flatMap((kind) => [

@@ -26,6 +26,7 @@ export {
   canonicalAddress,
   channels,
   type Declined,
+  DefinitionError,
   type Delivery,
   type DeliveryFilter,
   type DeliveryStatus,

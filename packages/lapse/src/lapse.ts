@@ -9,6 +9,7 @@ import {
   type Cleaned,
   type CleanupOptions,
   createDomain,
+  DefinitionError,
   type Delivery,
   type DeliveryFilter,
   type Event,
@@ -57,7 +58,7 @@ export const builtInKinds = [
 ] as const
 export type BuiltInKind = (typeof builtInKinds)[number]
 
-/** The built-in kinds and an application's own, with their mails. @throws TypeError, ConfigError */
+/** The built-in kinds and an application's own, with their mails. @throws DefinitionError, ConfigError */
 export const allKinds = (
   kinds: readonly Kind[],
   grants: AccessGrantOptions | undefined,
@@ -66,7 +67,9 @@ export const allKinds = (
   const own = new Set<string>(kinds.map((kind) => kind.name))
   const taken = builtInKinds.find((kind) => kind.verbs && own.has(kind.name))
   if (taken)
-    throw new TypeError(`kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`)
+    throw new DefinitionError(
+      `kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`,
+    )
   const builtIn = builtInKinds.map((kind) => (grants && kind.name === 'access-grant' ? accessGrant(grants) : kind))
   return withTemplates([...builtIn.filter((kind) => !own.has(kind.name)), ...kinds], templates)
 }

@@ -1,3 +1,4 @@
+import { DefinitionError } from '@lapse/domain'
 import { BootError } from './boot.ts'
 import { ConfigError, type LapseConfig, loadConfig } from './config.ts'
 import { describeEnvironment, EnvironmentError, type Values, type Variable } from './environment.ts'
@@ -53,8 +54,8 @@ export const runService = async <V extends Record<string, Variable>, Env extends
 
 /** What somebody can mend is said in a sentence; what we have done wrong keeps its stack. */
 const inWords = (error: unknown): unknown => {
-  if (error instanceof EnvironmentError || error instanceof ConfigError || error instanceof BootError)
-    return error.message
+  if (error instanceof EnvironmentError || error instanceof ConfigError) return error.message
+  if (error instanceof DefinitionError || error instanceof BootError) return error.message
   const { code, port } = error as { code?: string; port?: number }
   if (code === 'EADDRINUSE')
     return `Port ${port} is taken. Set PORT (the API's) or LAPSE_WORKER_PORT (the worker's) to another; 0 takes any.`

@@ -17,6 +17,7 @@ export const alertRoutes = (app: App, { lapse }: Context): void => {
           'List alerts',
           'All there are, raised or not, as the workers and the API have last found them.',
         ),
+        querystring: z.strictObject({}),
         response: { 200: answer('All of them.', z.object({ items: z.array(Alert) })), ...problems() },
       },
     },

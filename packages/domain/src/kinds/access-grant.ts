@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Duration, defineKind, durationMs } from '../kind.ts'
+import { DefinitionError, type Duration, defineKind, durationMs } from '../kind.ts'
 
 const payload = z.strictObject({
   /** What the subject is to the resource, such as `viewer`. */
@@ -30,7 +30,7 @@ export const accessGrant = (options: AccessGrantOptions = {}) => {
   const { elevated = ['admin', 'owner'], lifetime = {}, reminders = ['15m'], retention = '24h' } = options
   const { default: usual = '1h', max = '30d', elevated: elevatedMax = '8h' } = lifetime
   if (durationMs(elevatedMax) < durationMs(usual))
-    throw new TypeError('grants: lifetime.elevated is below lifetime.default')
+    throw new DefinitionError('grants: lifetime.elevated is below lifetime.default, an hour unless set. Set both.')
   return defineKind({
     name: 'access-grant',
     verbs: 'access-grants',

@@ -156,14 +156,14 @@ export const enableEndpoint = (tx: Sql, id: string, deed: Deed) =>
   )
 
 /**
- * Its deliveries come first, for whoever settles one locks in that order. One that somebody has in hand is passed by: it
- * is cancelled when it would be tried again.
+ * Its deliveries come first, for whoever settles one locks in that order. One that somebody has in hand is passed by, and
+ * so are those beyond what a statement does in good time: they are cancelled when they would be tried again.
  */
 export const deleteEndpoint = async (tx: Sql, id: string, deed: Deed) => {
   await tx.$executeRaw(sql`
     WITH waiting AS MATERIALIZED (
       SELECT id FROM delivery
-      WHERE channel = 'webhook' AND status IN ('pending', 'failed') AND target = ${id} FOR UPDATE SKIP LOCKED
+      WHERE channel = 'webhook' AND status IN ('pending', 'failed') AND target = ${id} LIMIT 100000 FOR UPDATE SKIP LOCKED
     )
     UPDATE delivery d SET status = 'cancelled', settled_at = ${now}, next_attempt_at = NULL, leased_until = NULL,
       last_error = 'its endpoint was deleted'

@@ -160,6 +160,39 @@ describe('lock first, then the clock', () => {
     for (const { types } of await eventsOf(ids)) expect(types).toEqual(['issued', 'expired'])
   })
 
+  it('a verb that has waited for a renewal across the end before that goes by the new one', async () => {
+    const acts: [string, (id: string) => Promise<object>][] = [
+      ['renew', (id) => resources.renew('plain', id, { expiresInMs: day })],
+      ['consume', (id) => resources.consume('plain', id)],
+      ['consume', (id) => resources.consume('plain', id, { holder: 'ada' })],
+      ['revoke', (id) => resources.revoke('plain', id)],
+      ['expire', (id) => resources.expire('plain', id)],
+    ]
+    const ids = await many('plain', acts.length)
+    await endIn(ids, 700)
+    const answers = await Promise.all(
+      acts.map(async ([, act], i) => {
+        const id = ids[i] ?? ''
+        const answer: Promise<object>[] = []
+        await holding(id, async (holder) => {
+          await holder.query(`UPDATE resource SET version = version + 1, expires_at = expires_at + interval '1 day',
+            ends_at = ends_at + interval '1 day', due_at = expires_at + interval '1 day' WHERE id = '${id}'`)
+          answer.push(act(id).catch((error) => error))
+          await lockWaiters(acts.length)
+          await holder.query('SELECT pg_sleep(1)')
+        })
+        return (await Promise.all(answer))[0]
+      }),
+    )
+    expect(answers).toMatchObject([
+      { moved: true, resource: { status: 'active', version: 3 } },
+      { consumed: true },
+      { consumed: true },
+      { moved: true, resource: { status: 'revoked' } },
+      { moved: true, resource: { status: 'expired' } },
+    ])
+  })
+
   it('a sweeper leaves to others what they are changing', async () => {
     const [renewed = '', held = ''] = await many('plain', 2)
     await age([renewed, held], 14 * day - minute)

@@ -51,7 +51,8 @@ const refusals = {
  * row is as it was.
  *
  * The rows are locked first and the clock read after that, for a guard alone can wait on somebody's lock and then pass by
- * a clock that was read before.
+ * a clock that was read before. Only what is locked is judged: the UPDATE sees a row first as it was when the statement
+ * began, and a guard on that would leave out one that was renewed while we waited, across its end before.
  */
 export const transition = (
   db: Sql,
@@ -65,7 +66,7 @@ export const transition = (
   WITH ${judged(sql`${which} FOR UPDATE`, verb)}, ${verb.gate ? sql`${verb.gate.cte},` : empty} moved AS (
     UPDATE resource r SET ${verb.set}, changed_at = l.at
     FROM judged l ${verb.gate ? sql`JOIN passed USING (id)` : empty}
-    WHERE r.id = l.id AND l.refusal IS NULL AND NOT ${isOver(sql`r`, sql`l.at`)}
+    WHERE r.id = l.id AND l.refusal IS NULL
     RETURNING r.*, l.at, ${toldStatus(sql`l`)} AS was,
       ${verb.type} AS type, ${verb.occasion ?? verb.type} AS occasion,
       NULL::bigint AS lateness_ms, jsonb_build_object('before', ${verb.before}, 'after', ${verb.after}) AS data

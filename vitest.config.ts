@@ -12,7 +12,8 @@ export default defineConfig({
     // Each integration file brings processes of its own; more files at once would only make them wait for each other.
     maxWorkers: 3,
     projects: [
-      { ...fromSource, test: { name: 'unit', include: [unit], exclude } },
+      // They share nothing but what they import: once is enough.
+      { ...fromSource, test: { name: 'unit', include: [unit], exclude, isolate: false } },
       {
         ...fromSource,
         test: {

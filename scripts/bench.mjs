@@ -3,12 +3,15 @@ import { build } from './build.mjs'
 import { generate } from './generate.mjs'
 import { install } from './install.mjs'
 import { command, must, run } from './lifetime.mjs'
+import { preparePeers } from './peers.mjs'
 import { root } from './root.mjs'
 import { cleanEnvironment, privateServices } from './services/private.mjs'
 
 await command(async () => {
   process.chdir(root)
   await install()
+  const args = process.argv.slice(2)
+  const node = args.some((arg) => /\bpeers\b/.test(arg)) ? await preparePeers() : process.execPath
   const compiled = generate().then(() => build('packages/bench', 'apps/api', 'apps/worker'))
   const [{ postgres, redis }] = await Promise.all([privateServices({ durable: true }), compiled])
   const env = {
@@ -20,5 +23,5 @@ await command(async () => {
   await must('migrate', process.execPath, ['scripts/migrate.mjs', 'deploy'], {
     env: { ...env, LAPSE_APP_ROLE: postgres.appRole },
   })
-  return run(process.execPath, ['packages/bench/dist/main.js', ...process.argv.slice(2)], { env })
+  return run(node, ['packages/bench/dist/main.js', ...args], { env })
 })

@@ -67,7 +67,7 @@ export const launch = (
   child.ended = new Promise((resolve) => {
     child.on('error', (error) => resolve({ code: 127, error })).on('exit', (code, signal) => resolve({ code, signal }))
   })
-  child.stop = async () => {
+  const stop = async () => {
     if (!child.pid) return
     if (child.exitCode === null && child.signalCode === null) child.kill(stopSignal)
     let timer
@@ -83,6 +83,12 @@ export const launch = (
     } catch {
       // Nobody is left in the group: the usual case.
     }
+  }
+  // Once: later its number may be somebody else's.
+  let stopped
+  child.stop = () => {
+    stopped ??= stop()
+    return stopped
   }
   atEnd(child.stop)
   return child
@@ -127,15 +133,32 @@ export const keepUp = (name, start, log) => {
   return first
 }
 
+/** A program that whoever has it may end and start again. `start` resolves to it when it is ready. */
+export const restartable = async (start) => {
+  let program = await start()
+  return {
+    pid: () => program.pid,
+    end: async (signal) => {
+      program.kill(signal)
+      await program.ended
+    },
+    start: async () => {
+      program = await start()
+    },
+  }
+}
+
 /** What a program we are stopping ends with means nothing; whoever waits for it is not to go on. */
 const endOf = async (child) => {
   const result = await child.ended
   return ending ? new Promise(() => {}) : result
 }
 
-/** Runs a program to its end and answers its exit code. */
+/** Runs a program to its end and answers its exit code. What it has left behind is ended too. */
 export const run = async (program, args, options) => {
-  const { code, error } = await endOf(launch(program, args, { grace: 5_000, ...options }))
+  const child = launch(program, args, { grace: 5_000, ...options })
+  const { code, error } = await endOf(child)
+  await child.stop()
   if (error) throw failure(`${program} could not be started: ${error.message}`)
   return code ?? 1
 }
@@ -147,6 +170,7 @@ export const must = async (title, program, args, options) => {
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => output.push(chunk))
   const closed = new Promise((resolve) => child.on('close', resolve))
   const { code, error } = await endOf(child)
+  await child.stop()
   if (error) throw failure(`${title} failed: ${program} could not be started: ${error.message}`)
   await closed
   const text = Buffer.concat(output).toString()

@@ -9,14 +9,16 @@ const HELP = `npm run migrate <command>
 
   deploy                        apply the pending migrations; then grant LAPSE_APP_ROLE, when set, what it may do
   status                        what is applied, pending, failed or edited; exit code 1 unless all is applied
-  check                         whether the migrations add up to prisma/schema; exit code 1 when they do not
+  check                         whether the migrations add up to prisma/schema, and can be applied while everything
+                                runs; exit code 1 when they do not, or cannot
   new <name>                    write a migration for what prisma/schema has beyond the migrations
   resolve applied <name>        note a migration as applied, after doing its work by hand
   resolve rolled-back <name>    note a failed migration as undone, so that deploy tries it again
 
 The database is MIGRATE_DATABASE_URL, else DATABASE_URL, else the one of the running \`npm start\`: its owner must log in
-there. \`check\` and \`new\` touch none of these: they use MIGRATE_DATABASE_URL to make and drop a database of their own,
-else a PostgreSQL that lives as long as the command.`
+there. \`deploy\` keeps nobody waiting for longer than a moment: it tries for its locks again and again, for ten minutes
+or LAPSE_MIGRATE_PATIENCE_SECONDS. \`check\` and \`new\` touch none of these: they use MIGRATE_DATABASE_URL to make and drop a
+database of their own, else a PostgreSQL that lives as long as the command.`
 
 const folder = resolve('prisma')
 
@@ -54,8 +56,13 @@ const commands = {
     return [pending, unknown, failed, edited].some((names) => names.length) ? 1 : 0
   },
   check: async () => {
-    const sql = await (await openMigrations(folder, await scratchUrl())).difference()
-    if (!sql) return void console.log('The migrations add up to the schema.')
+    const migrations = await openMigrations(folder, await scratchUrl())
+    const broken = migrations.brokenRules()
+    for (const { name, statement, rule } of broken) console.log(`${name}: ${statement}\n  ${rule}`)
+    if (broken.length) console.log('The rules for migrations, and why: docs/decisions/migrations.md\n')
+    const sql = await migrations.difference()
+    if (!sql) console.log('The migrations add up to the schema.')
+    if (!sql) return broken.length ? 1 : 0
     console.log(`The schema has what no migration brings. \`npm run migrate new <name>\` would write:\n\n${sql}`)
     return 1
   },

@@ -142,6 +142,7 @@ const keepEnvironment = (env) => {
     'LAPSE_PREFIX',
     'LAPSE_CONFIG',
     'LAPSE_HORIZON_HOURS',
+    'LAPSE_TIMER_SHARDS',
     'LAPSE_ALLOW_ADDRESSES',
   ]
   const lines = names.filter((name) => env[name]).map((name) => `${name}="${env[name]}"\n`)

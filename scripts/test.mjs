@@ -4,26 +4,13 @@ import { join } from 'node:path'
 import { build } from './build.mjs'
 import { generate } from './generate.mjs'
 import { install } from './install.mjs'
-import { atEnd, command, must, run } from './lifetime.mjs'
+import { atEnd, command, run } from './lifetime.mjs'
 import { root } from './root.mjs'
 import { findChromium } from './services/chromium.mjs'
-import { cleanEnvironment, privateServices } from './services/private.mjs'
+import { migrate, testEnvironment } from './services/for-tests.mjs'
+import { privateServices } from './services/private.mjs'
 
 process.chdir(root)
-
-/** What packages/testkit reads. */
-const testEnvironment = ({ folder, postgres, redis, server }, chromium) => ({
-  ...cleanEnvironment(),
-  // What an interrupted test leaves there goes with the services.
-  TMPDIR: folder,
-  LAPSE_TEST_OWNER_URL: postgres.ownerUrl,
-  LAPSE_TEST_APP_URL: postgres.appUrl,
-  LAPSE_TEST_POSTGRES_LOG: postgres.log,
-  LAPSE_TEST_REDIS_URL: redis.url,
-  LAPSE_REDIS_SERVER: server.program,
-  LAPSE_REDIS_LIB: server.libraries,
-  LAPSE_TEST_CHROMIUM: chromium ? JSON.stringify(chromium) : '',
-})
 
 /** Counts what was really run; a file that failed outside of its tests counts as one failure. */
 const count = (report) => {
@@ -51,13 +38,9 @@ await command(async () => {
     (error) => console.error(error.message),
   )
   const [services, chromium] = await Promise.all([privateServices({ durable: false }), finding, compiled])
-  const { postgres, folder } = services
-  const migration = { MIGRATE_DATABASE_URL: postgres.ownerUrl, LAPSE_APP_ROLE: postgres.appRole }
-  await must('migrate', process.execPath, ['scripts/migrate.mjs', 'deploy'], {
-    env: { ...cleanEnvironment(), ...migration },
-  })
+  await migrate(services.postgres, root)
 
-  const report = join(folder, 'report.json')
+  const report = join(services.folder, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   const code = await run(
     process.execPath,

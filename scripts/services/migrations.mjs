@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import pg from 'pg'
 import { failure } from '../lifetime.mjs'
+import { STAYS_LOCKED } from './execute-in-turn.mjs'
+import { brokenRules } from './migration-rules.mjs'
 import { openSchemaEngine, sessionAt } from './schema-engine.mjs'
 
 const filters = { externalTables: [], externalEnums: [] }
@@ -25,7 +27,9 @@ export const openMigrations = async (folder, url) => {
   return {
     /** Applies what is pending; answers its names. With `role`, grants it what the migrations say afterwards. */
     deploy: async (role) => {
-      const applied = await engine.applyMigrations({ migrationsList: migrationsIn(base), filters })
+      const applied = await engine
+        .applyMigrations({ migrationsList: migrationsIn(base), filters })
+        .catch((error) => undoWaited(engine, error))
       if (role) await grant(url, role)
       return applied.appliedMigrationNames
     },
@@ -44,6 +48,14 @@ export const openMigrations = async (folder, url) => {
         edited: found.editedMigrationNames,
       }
     },
+    /** What the migrations do that would stop others from their work. */
+    brokenRules: () =>
+      brokenRules(
+        migrationsIn(base).migrationDirectories.map(({ path, migrationFile }) => ({
+          name: path,
+          sql: migrationFile.content.value,
+        })),
+      ),
     /** The SQL that would take the migrations to the schema; empty when they agree. */
     difference,
     /** Writes that SQL as a new migration and answers its name, or undefined when there is nothing to write. */
@@ -61,6 +73,13 @@ export const openMigrations = async (folder, url) => {
     markApplied: (migrationName) => engine.markMigrationApplied({ migrationName, migrationsList: migrationsIn(base) }),
     markRolledBack: (migrationName) => engine.markMigrationRolledBack({ migrationName }),
   }
+}
+
+/** One that has only waited has done nothing that a person would have to look at. */
+const undoWaited = async (engine, error) => {
+  const [, migrationName] = /migration_name="([^"]+)"/.exec(error.message) ?? []
+  if (migrationName && error.message.includes(STAYS_LOCKED)) await engine.markMigrationRolledBack({ migrationName })
+  throw error
 }
 
 const schemaFiles = (folder) =>

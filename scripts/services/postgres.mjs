@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { atEnd, failure, launch, must, mustLive, tail } from '../lifetime.mjs'
+import { atEnd, failure, launch, must, mustLive, restartable, tail } from '../lifetime.mjs'
 import { freePort, until } from './network.mjs'
 import { findPostgres, unprivileged } from './postgres-binaries.mjs'
 
@@ -16,9 +16,10 @@ const THROW_AWAY = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off
 
 /**
  * Starts the server that lives in `home`, made on first use, or takes over one that a killed command left running.
- * Answers the addresses of the database `lapse` for the owner and for the application role, and its log.
+ * Answers the addresses of the database `lapse` for the owner and for the application role, and its log. With `mayEnd` it
+ * answers the `server` too, to be ended and started again; else its end is the end of the command.
  */
-export const startPostgres = async (home, { durable = true } = {}) => {
+export const startPostgres = async (home, { durable = true, mayEnd = false } = {}) => {
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const passwords = ensurePasswords(home)
   const data = join(home, 'data')
@@ -27,10 +28,11 @@ export const startPostgres = async (home, { durable = true } = {}) => {
   const { initdb, postgres, how } = await findPostgres()
   if (!existsSync(data)) await initialize({ home, data, user, initdb, password: passwords.postgres })
   const superuser = (port) => `postgresql://postgres:${passwords.postgres}@127.0.0.1:${port}/postgres`
-  const port = (await leftRunning(data, superuser)) ?? (await serve({ home, data, user, postgres, durable, superuser }))
+  const { port, server } =
+    (await leftRunning(data, superuser)) ?? (await serve({ home, data, user, postgres, durable, mayEnd, superuser }))
   await ensureRoles(superuser(port), passwords)
   const url = (role) => `postgresql://${role}:${passwords[role]}@127.0.0.1:${port}/${DATABASE}`
-  return { ownerUrl: url(OWNER), appUrl: url(APP), appRole: APP, how, log: join(home, 'server.log') }
+  return { ownerUrl: url(OWNER), appUrl: url(APP), appRole: APP, how, log: join(home, 'server.log'), server }
 }
 
 /** The owner's address of the server in `home`, when it runs. */
@@ -91,7 +93,7 @@ const leftRunning = async (data, superuser) => {
       process.kill(lock.pid, 'SIGINT')
       await until(() => !lockFile(data), 10_000)
     })
-    return lock.port
+    return { port: lock.port }
   }
   // After a crash of the machine the number may belong to another program, and PostgreSQL would refuse to start.
   const program = `/proc/${lock.pid}/cmdline`
@@ -99,7 +101,7 @@ const leftRunning = async (data, superuser) => {
   return undefined
 }
 
-const serve = async ({ home, data, user, postgres, durable, superuser }) => {
+const serve = async ({ home, data, user, postgres, durable, mayEnd, superuser }) => {
   const remembered = join(home, 'port')
   const port = await freePort(existsSync(remembered) ? Number(readFileSync(remembered, 'utf8')) : 0)
   writeFileSync(remembered, String(port))
@@ -113,12 +115,16 @@ const serve = async ({ home, data, user, postgres, durable, superuser }) => {
   ]
   const [program, args] = user.wrap(postgres, ['-D', data, '-p', String(port), ...settings.flatMap((s) => ['-c', s])])
   const log = join(home, 'server.log')
-  const server = launch(program, args, { log, stopSignal: 'SIGINT', ...user.options })
-  const ready = async () => server.exitCode !== null || (await connects(superuser(port))) === true
-  if (!(await until(ready, 20_000)) || server.exitCode !== null)
-    throw failure(`PostgreSQL did not start:\n${tail(log)}`)
-  mustLive('PostgreSQL', server, log)
-  return port
+  const start = async () => {
+    const server = launch(program, args, { log, stopSignal: 'SIGINT', ...user.options })
+    const ready = async () => server.exitCode !== null || (await connects(superuser(port))) === true
+    if (!(await until(ready, 60_000)) || server.exitCode !== null)
+      throw failure(`PostgreSQL did not start:\n${tail(log)}`)
+    return server
+  }
+  if (mayEnd) return { port, server: await restartable(start) }
+  mustLive('PostgreSQL', await start(), log)
+  return { port }
 }
 
 const connects = async (connectionString) => {

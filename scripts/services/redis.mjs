@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
-import { atEnd, failure, keepUp, launch, mustLive, run, tail } from '../lifetime.mjs'
+import { atEnd, failure, keepUp, launch, mustLive, restartable, run, tail } from '../lifetime.mjs'
 import { onPath } from './debian.mjs'
 import { accepts, freePort, until } from './network.mjs'
 import { findRedisServer } from './redis-binary.mjs'
@@ -13,30 +13,40 @@ const SETTINGS = ['--hz', '100', '--hash-max-listpack-value', '512', '--maxmemor
 
 /**
  * Starts a private server whose data lives in `home`, or takes over one that a killed command left running there.
- * `server` is what `findRedisServer` answers.
+ * `server` is what `findRedisServer` answers. With `mayEnd` the answer has a `server` to be ended and started again.
  */
-export const startRedis = async (home, server, { durable = true } = {}) => {
+export const startRedis = async (home, server, { durable = true, mayEnd = false } = {}) => {
   mkdirSync(home, { recursive: true, mode: 0o700 })
-  const port = (await leftRunning(home)) ?? (await serve(home, server, durable))
-  return { url: `redis://127.0.0.1:${port}`, how: server.how, pid: await pidOf(port) }
+  const served = (await leftRunning(home)) ?? (await serve(home, server, { durable, mayEnd }))
+  return {
+    url: `redis://127.0.0.1:${served.port}`,
+    how: server.how,
+    pid: await pidOf(served.port),
+    server: served.server,
+  }
 }
 
 /** The Redis of `npm start`: REDIS_URL, one left running, Docker's, or a private server, whichever there is first. */
 export const developerRedis = async (root) => {
   const home = join(root, '.data', 'redis')
   if (process.env.REDIS_URL) return { url: await requireRedis(process.env.REDIS_URL), how: 'REDIS_URL' }
-  const port = await leftRunning(join(home, 'data'))
+  const { port } = (await leftRunning(join(home, 'data'))) ?? {}
   if (port) return { url: `redis://127.0.0.1:${port}`, how: 'still running in .data/redis', pid: await pidOf(port) }
   return (await fromDocker(root)) ?? startRedis(join(home, 'data'), await findRedisServer(join(home, 'server')))
 }
 
 const requireRedis = async (url) => {
-  const { hostname, port } = URL.canParse(url) ? new URL(url) : {}
-  if (hostname && (await accepts(Number(port || 6379), hostname.replace(/^\[|\]$/g, ''), 3_000))) return url
+  // Of a cluster or of sentinels the first that answers will do.
+  const [, mode, hosts = ''] = /^rediss?(?:\+(cluster|sentinel))?:\/\/(?:.*@)?([^/?#]*)/.exec(url) ?? []
+  for (const host of mode ? hosts.split(',') : [hosts]) {
+    const { hostname, port } = URL.canParse(`redis://${host}`) ? new URL(`redis://${host}`) : {}
+    const usual = mode === 'sentinel' ? 26_379 : 6379
+    if (hostname && (await accepts(Number(port || usual), hostname.replace(/^\[|\]$/g, ''), 3_000))) return url
+  }
   throw failure('REDIS_URL is set, but nothing answers there (expected: redis://host:6379)')
 }
 
-const serve = async (home, { program, libraries }, durable) => {
+const serve = async (home, { program, libraries }, { durable, mayEnd }) => {
   const remembered = join(home, 'port')
   const port = await freePort(existsSync(remembered) ? Number(readFileSync(remembered, 'utf8')) : 0)
   writeFileSync(remembered, String(port))
@@ -44,13 +54,21 @@ const serve = async (home, { program, libraries }, durable) => {
   const persistence = durable ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
   const env = libraries ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env
   const log = join(home, 'server.log')
-  const start = () => launch(program, [...place, ...persistence, ...SETTINGS], { log, env })
+  const args = [...place, ...persistence, ...SETTINGS]
+  const start = () => launch(program, args, { log, env })
+  const ready = (server) => async () => server.exitCode !== null || (await ask(port, 'PING'))?.startsWith('+PONG')
+  const begun = async (server) => {
+    if (!(await until(ready(server), 60_000)) || server.exitCode !== null)
+      throw failure(`Redis did not start:\n${tail(log)}`)
+    return server
+  }
+  // A file that may not grow is to be an error that the server is told of, and not the signal that ends it.
+  const lasting = () => launch('/bin/sh', ['-c', 'trap "" XFSZ; exec "$0" "$@"', program, ...args], { log, env })
+  if (mayEnd) return { port, server: await restartable(async () => begun(lasting())) }
   // Lapse goes on without it, and `npm start` shows that; a test run has no use for a Redis that comes and goes.
-  const server = durable ? keepUp('Redis', start, log) : start()
-  const ready = async () => server.exitCode !== null || (await ask(port, 'PING'))?.startsWith('+PONG')
-  if (!(await until(ready, 20_000)) || server.exitCode !== null) throw failure(`Redis did not start:\n${tail(log)}`)
+  const server = await begun(durable ? keepUp('Redis', start, log) : start())
   if (!durable) mustLive('Redis', server, log)
-  return port
+  return { port }
 }
 
 const leftRunning = async (home) => {
@@ -63,7 +81,7 @@ const leftRunning = async (home) => {
     await ask(port, 'SHUTDOWN')
     await until(async () => !(await accepts(port)), 10_000)
   })
-  return port
+  return { port }
 }
 
 const pidOf = async (port) => /process_id:(\d+)/.exec(await ask(port, 'INFO server'))?.[1]

@@ -6,6 +6,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
 import * as engine from '@prisma/schema-engine-wasm/schema_engine_bg'
 import pg from 'pg'
+import { executeInTurn } from './execute-in-turn.mjs'
 
 /** `?schema=` is Prisma's, not PostgreSQL's: the tables live there, and so does the list of migrations. */
 export const sessionAt = (url) => {
@@ -60,11 +61,7 @@ const connect = async (url, afterwards = async () => {}) => {
   const dispose = adapter.dispose.bind(adapter)
   return Object.assign(adapter, {
     // Its own splits at every ';', which breaks function bodies and lets half a migration stand.
-    executeScript: (script) =>
-      pool.query(script).then(
-        () => undefined,
-        (error) => adapter.onError(error),
-      ),
+    executeScript: (script) => executeInTurn(pool, script).catch((error) => adapter.onError(error)),
     // Its own refuses the catalog's type "char" (18): read as text (25), told to the engine as a character.
     queryRaw: async (query) => {
       const result = await adapter.performIO(query)

@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const owner = new URL(process.env.LAPSE_TEST_OWNER_URL as string)
 const at = (database: string) => Object.assign(new URL(owner), { pathname: database }).href
+
+// Each command is a process of its own, which takes a while on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 let folder: string
 let url: string
@@ -39,6 +42,13 @@ const migrate = (args: string, env: Record<string, string> = {}) =>
 const migration = (name: string, text: string) => {
   mkdirSync(join(folder, 'prisma/migrations', name), { recursive: true })
   writeFileSync(join(folder, 'prisma/migrations', name, 'migration.sql'), text)
+}
+
+/** All that the repository has, without waiting for the program to apply it. */
+const migrated = async () => {
+  const name = new URL(url).pathname.slice(1)
+  await sql(`DROP DATABASE ${name}`, at('postgres'))
+  await sql(`CREATE DATABASE ${name} TEMPLATE ${owner.pathname.slice(1)}`, at('postgres'))
 }
 
 beforeEach(async () => {
@@ -118,6 +128,50 @@ describe('deploy', () => {
   })
 })
 
+it('deploy gives a lock up that it does not get, says who has it, and goes on as soon as it is free', async () => {
+  await migrated()
+  migration('29990101000000_more', 'ALTER TABLE resource ADD COLUMN more int')
+  const holder = new pg.Client({ connectionString: url })
+  await holder.connect()
+  holder.on('error', () => {})
+  await holder.query('BEGIN; SELECT FROM resource')
+  const [{ pid }] = (await holder.query('SELECT pg_backend_pid() AS pid')).rows
+  expect(await migrate('deploy', { LAPSE_MIGRATE_PATIENCE_SECONDS: '1' })).toEqual({
+    code: 1,
+    output: expect.stringMatching(new RegExp(`29990101000000_more: [\\s\\S]*stays locked .* ${pid} `)),
+  })
+  await holder.end()
+  expect(await migrate('deploy')).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('applied 29990101000000_more'),
+  })
+})
+
+it('deploy builds an index anew whose building was interrupted', async () => {
+  await migrated()
+  const name = '29990101000000_index'
+  await sql('CREATE TABLE more (id int); INSERT INTO more VALUES (1), (1)')
+  migration(name, 'CREATE UNIQUE INDEX CONCURRENTLY "more_id" ON "more" ("id")')
+  expect(await migrate('deploy')).toMatchObject({ code: 1, output: expect.stringContaining(name) })
+  const valid = () => sql(`SELECT indisvalid FROM pg_index WHERE indexrelid = 'more_id'::regclass`)
+  expect(await valid()).toEqual([{ indisvalid: false }])
+  await sql('TRUNCATE more')
+  await migrate(`resolve rolled-back ${name}`)
+  expect(await migrate('deploy')).toMatchObject({ code: 0 })
+  expect(await valid()).toEqual([{ indisvalid: true }])
+})
+
+it('check refuses a migration that would stop others from their work', async () => {
+  // No drift: a constraint is nothing that Prisma's schema tells.
+  migration('29990101000000_careless', 'ALTER TABLE resource ADD CONSTRAINT careless CHECK (uses >= 0)')
+  expect(await migrate('check')).toMatchObject({
+    code: 1,
+    output: expect.stringMatching(
+      /29990101000000_careless: ALTER TABLE.*\n.*NOT VALID[\s\S]*migrations\.md[\s\S]*add up/,
+    ),
+  })
+})
+
 it('status shows a migration that was edited afterwards, and one the folder does not have', async () => {
   migration('29990101000000_more', 'CREATE TABLE more (id int);')
   await migrate('deploy')
@@ -134,7 +188,7 @@ it('status shows a migration that was edited afterwards, and one the folder does
 })
 
 it('resolve applied notes a migration whose work was done by hand', async () => {
-  await migrate('deploy')
+  await migrated()
   migration('29990101000000_by_hand', 'SELECT 1 / 0;')
   expect(await migrate('resolve applied 29990101000000_by_hand')).toMatchObject({ code: 0 })
   expect(await migrate('status')).toMatchObject({ code: 0 })

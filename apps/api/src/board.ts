@@ -39,9 +39,10 @@ export const registerBoard = async (app: App, queues: Queues, env: Env, { login:
   const board = new FastifyAdapter().setBasePath(prefix)
   createBullBoard({
     queues: queues.all.map((queue) => {
-      const description = explained[queue.name as keyof typeof explained]
+      const isTimers = queues.shards().includes(queue)
+      const description = explained[isTimers ? 'timers' : (queue.name as keyof typeof explained)]
       const adapter = new BullMQAdapter(queue, { readOnlyMode: !writable, description })
-      return queue === queues.timers ? showDueTimes(adapter, queues) : adapter
+      return isTimers ? showDueTimes(adapter, queue, queues.redis) : adapter
     }),
     serverAdapter: board,
     options: {

@@ -16,7 +16,11 @@ interface TimerJob {
  * The board adds up a job's `timestamp` and `delay`; for one that came early and was delayed again these do not tell
  * its time any more. The score in the set of delayed jobs does.
  */
-export const showDueTimes = (adapter: BullMQAdapter, { timers, redis }: Queues): BullMQAdapter => {
+export const showDueTimes = (
+  adapter: BullMQAdapter,
+  timers: Queues['timers'],
+  redis: Queues['redis'],
+): BullMQAdapter => {
   const delayed = timers.toKey('delayed')
   const corrected = async <J extends { id?: string | undefined; timestamp: number; delay: number }>(
     jobs: J[],

@@ -1,36 +1,12 @@
-import { CommanderError, program } from 'commander'
-import { cleanup } from './commands/cleanup.ts'
-import { deliveries } from './commands/deliveries.ts'
-import { doctor } from './commands/doctor.ts'
-import { forecast } from './commands/forecast.ts'
-import { inspect } from './commands/inspect.ts'
-import { migrate } from './commands/migrate.ts'
-import { rearm } from './commands/rearm.ts'
-import { sweep } from './commands/sweep.ts'
-import { tokens } from './commands/tokens.ts'
-import { webhooks } from './commands/webhooks.ts'
+import { CommanderError } from 'commander'
 import { codes, explain } from './failure.ts'
-
-program
-  .name('lapse')
-  .description('Makes everything that has a lifetime really end.')
-  .addHelpText(
-    'after',
-    `
-The services are those of DATABASE_URL and REDIS_URL; beside a running \`npm start\`, those that it has started.
-Exit codes: ${codes.well} all is well, ${codes.wrong} something is wrong or was refused, ${codes.usage} the command or the environment is not right.`,
-  )
-  .showHelpAfterError('Add --help to see what there is.')
-  .exitOverride()
-
-for (const add of [migrate, doctor, inspect, forecast, sweep, rearm, cleanup, tokens, deliveries, webhooks])
-  add(program)
+import { createProgram } from './program.ts'
 
 // What is read through a pipe that has been closed is read no more.
 process.stdout.on('error', () => process.exit())
 
 try {
-  await program.parseAsync()
+  await createProgram().parseAsync()
 } catch (error) {
   // Commander has said what it has to say.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? codes.well : codes.usage

@@ -1,4 +1,4 @@
-import { type Engine, type Lapse, scheduleUpkeep, type UpkeepIntervals } from 'lapse'
+import { type Engine, type Lapse, scheduleUpkeep, spanOf, type UpkeepIntervals } from 'lapse'
 
 const beatMs = 1_000
 
@@ -35,9 +35,11 @@ export class Net {
     this.#intervals = intervals
     this.#onError = onError
     // An absence shorter than a beat loses timers too: those that producers could not arm meanwhile.
-    lapse.queues.redis.on('close', () => {
+    const away = () => {
       this.#redisWasAway = true
-    })
+    }
+    // Of a cluster, that of one node.
+    lapse.queues.redis.on('close', away).on('-node', away)
   }
 
   /** The first beat does it all: sweeps what was missed, schedules, looks ahead. */
@@ -66,6 +68,19 @@ export class Net {
     await this.#engine.sweep()
     this.#sweptAt = performance.now()
     this.#skewMs = await this.#lapse.clockSkew()
+    if (this.#lapse.queues.redis.status === 'ready') await this.#guard('restored', () => this.#recognizeRestore())
+  }
+
+  async #recognizeRestore(): Promise<void> {
+    const loss = await this.#engine.recognizeRestore()
+    if (!loss) return
+    this.#onError(
+      'restored',
+      new Error(
+        `PostgreSQL is behind Redis: what happened between ${spanOf(loss)} is lost. Was it restored from a backup? "lapse restored" lists what is live again.`,
+      ),
+    )
+    await this.#engine.lookAhead()
   }
 
   async #beat(): Promise<void> {

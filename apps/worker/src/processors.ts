@@ -24,6 +24,7 @@ export const createProcessors = (
     },
     'look-ahead': async () => {
       await engine.lookAhead()
+      await engine.moveAbandoned()
       return done
     },
     purge: async () => {

@@ -4,6 +4,7 @@ import {
   type Lapse,
   type LapseConfig,
   lapseOptions,
+  type Place,
   type QueueName,
   startRunner,
   startWatch,
@@ -14,6 +15,7 @@ import { createMetrics } from './metrics.ts'
 import { Net } from './net.ts'
 import { createProcessors } from './processors.ts'
 import { startHealthServer } from './server.ts'
+import { TimerRunners } from './timer-runners.ts'
 
 /** Stops within 10 s: what a runner cannot finish by then is given back to the queue. */
 const closeMs = 7_000
@@ -79,10 +81,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   })
   const processors = createProcessors(lapse, engine, deliver, net)
 
-  const run = <Q extends QueueName>(queue: Q, concurrency: number) =>
+  const redis = { redisUrl: env.REDIS_URL, prefix: env.LAPSE_PREFIX }
+  const run = <Q extends QueueName>(queue: Q, concurrency: number, place?: Place) =>
     startRunner(queue, processors[queue], {
-      redisUrl: env.REDIS_URL,
-      prefix: env.LAPSE_PREFIX,
+      ...redis,
+      ...(place && { place }),
       concurrency,
       onError,
       onDrop: (where, job, reason) => {
@@ -93,7 +96,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const runners = [
     // All of them meet in one look: more would only be fetched before the first of them starts.
-    run('timers', 20),
+    new TimerRunners(lapse, redis, (place) => run('timers', 20, place)),
     run('handler', 20),
     run('webhook', 50),
     run('call', 50),

@@ -16,12 +16,13 @@ import { kinds } from './kinds.config.ts'
 const config = fileURLToPath(new URL('./kinds.config.ts', import.meta.url))
 
 /** An application beside its workers: a database, Redis and an inbox of its own, and the library to talk to them. */
-export const stage = async (redis: { url: string; prefix?: string } = testRedis()) => {
+export const stage = async (redis: { url: string; prefix?: string } = testRedis(), timerShards = 1) => {
   const prefix = redis.prefix ?? 'lapse'
   const [database, inbox]: [TestDatabase, TestInbox] = await Promise.all([testDatabase(), testInbox()])
   const lapse = createLapse({
     ...{ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds, secrets: [secret] },
     allowAddresses: loopback,
+    timerShards,
   })
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
   owner.on('error', () => {})
@@ -35,6 +36,7 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     DATABASE_URL: database.url,
     REDIS_URL: redis.url,
     LAPSE_PREFIX: prefix,
+    LAPSE_TIMER_SHARDS: String(timerShards),
     SMTP_URL: inbox.url,
     LAPSE_CONFIG: config,
     LAPSE_RETRY_SECONDS: '1',
@@ -60,7 +62,8 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
       until(async () => (await lapse.events({ resourceId, type }))[0], { timeout, what: `the event ${type}` }),
     /** The ids of the timers that stand in Redis for a resource. */
     timers: async (resourceId: string): Promise<string[]> =>
-      (await lapse.queues.timers.getJobs(['delayed', 'waiting', 'active']))
+      (await Promise.all(lapse.queues.shards().map((shard) => shard.getJobs(['delayed', 'waiting', 'active']))))
+        .flat()
         .map((job) => job.id ?? '')
         .filter((id) => id.startsWith(resourceId))
         .sort(),

@@ -67,6 +67,13 @@ export const onFreshGround = async <T>(measure: (ground: Ground) => Promise<T>):
   }
 }
 
+/** Lets the application bring tables of its own, as others want it. */
+export const allowTables = async ({ databaseUrl, owner }: Ground): Promise<void> => {
+  const { pathname, username } = new URL(databaseUrl)
+  await owner.query(`GRANT CREATE ON DATABASE "${pathname.slice(1)}" TO "${username}"`)
+  await owner.query(`GRANT CREATE ON SCHEMA public TO "${username}"`)
+}
+
 /** From another database: nobody may be connected to the one that is copied. */
 const administer = async (owner: URL, statement: string): Promise<void> => {
   const url = new URL(owner)

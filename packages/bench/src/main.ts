@@ -6,17 +6,24 @@ import { burst } from './lines/burst.ts'
 import { check } from './lines/check.ts'
 import { denial } from './lines/denial.ts'
 import { grants } from './lines/grants.ts'
+import { horizon } from './lines/horizon.ts'
 import { issue } from './lines/issue.ts'
 import { lateness } from './lines/lateness.ts'
 import { mass } from './lines/mass.ts'
 import { memory } from './lines/memory.ts'
+import { peers } from './lines/peers.ts'
+import { scale } from './lines/scale.ts'
 import { sweep } from './lines/sweep.ts'
 import { verify } from './lines/verify.ts'
 import { machineFacts } from './machine.ts'
-import type { Figure, Line, Observed } from './measure.ts'
-import { asMarkdown, asText } from './table.ts'
+import type { Figure, Line, Observed, Table } from './measure.ts'
+import { sideNames } from './peers/side.ts'
+import { asMarkdown, asText, tablesOf } from './table.ts'
 
 const lines: Record<string, Line> = { burst, lateness, issue, check, verify, sweep, memory, denial, grants, mass }
+
+/** Only when they are named: they take long, and `peers` needs other packages. */
+const named: Record<string, Line> = { peers, horizon, scale }
 
 const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] [--markdown]
 
@@ -24,9 +31,19 @@ const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] 
   --only       some of the lines, as naming them alone does: ${Object.keys(lines).join(', ')}
   --markdown   prints the table as Markdown
 
+  peers        what one would build with instead, beside Lapse; only when it is named. It installs packages of its own
+  --sides      some of them: ${sideNames.join(', ')}
+  --ends       how many end in the same instant
+  --pending    how many are pending meanwhile, 5000 or more, such as 10000,100000
+
+  horizon      five million pending resources, of which Redis holds the next day's; only when it is named
+  scale        several workers and several APIs side by side; only when it is named
+
 Exits with 1 when something was lost, early, doubled or answered otherwise than it must be; never because of speed.`
 
 const results = fileURLToPath(new URL('../../../bench-results', import.meta.url))
+
+const lineOf = (name: string): Line | undefined => lines[name] ?? named[name]
 
 const main = async (): Promise<number> => {
   const { values, positionals } = parseArgs({
@@ -35,12 +52,25 @@ const main = async (): Promise<number> => {
       quick: { type: 'boolean', default: false },
       only: { type: 'string' },
       markdown: { type: 'boolean', default: false },
+      sides: { type: 'string' },
+      ends: { type: 'string' },
+      pending: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
   const some = [...positionals, ...(values.only?.split(',') ?? [])]
   const names = some.length > 0 ? some : Object.keys(lines)
-  if (values.help || names.some((name) => !lines[name])) {
+  const settings = {
+    quick: values.quick,
+    sides: values.sides?.split(','),
+    ends: values.ends ? Number(values.ends) : undefined,
+    pending: values.pending?.split(',').map(Number),
+  }
+  // So many are issued before anything is measured.
+  const areEnough = (settings.pending ?? []).every((n) => n >= 5_000)
+  const numbers = [settings.ends ?? 1, ...(settings.pending ?? [])]
+  const isKnown = names.every(lineOf) && (settings.sides ?? []).every((side) => sideNames.includes(side))
+  if (values.help || !isKnown || !areEnough || !numbers.every((n) => Number.isInteger(n) && n > 0)) {
     console.log(help)
     return values.help ? 0 : 2
   }
@@ -48,19 +78,26 @@ const main = async (): Promise<number> => {
   const figures: Figure[] = []
   const observed: Observed[] = []
   const problems: string[] = []
+  const tables: Table[] = []
+  const details: Record<string, unknown> = {}
   for (const name of names) {
     process.stderr.write(`${name} … `)
     const start = performance.now()
-    const result = await lines[name]?.({ quick: values.quick })
+    const result = await lineOf(name)?.(settings)
     figures.push(...(result?.figures ?? []))
     observed.push(...(result?.observed ?? []))
     problems.push(...(result?.problems ?? []))
+    tables.push(...(result?.tables ?? []))
+    if (result?.details) details[name] = result.details
     process.stderr.write(`${((performance.now() - start) / 1000).toFixed(0)} s\n`)
   }
   mkdirSync(results, { recursive: true })
   const file = join(results, `${facts.date.slice(0, 19).replaceAll(':', '-')}.json`)
-  writeFileSync(file, `${JSON.stringify({ ...facts, quick: values.quick, figures, observed, problems }, null, 2)}\n`)
-  console.log(`\n${(values.markdown ? asMarkdown : asText)(facts, figures, observed)}\n`)
+  writeFileSync(
+    file,
+    `${JSON.stringify({ ...facts, quick: values.quick, figures, observed, details, problems }, null, 2)}\n`,
+  )
+  console.log(`\n${(values.markdown ? asMarkdown : asText)(facts, [...tablesOf(figures, observed), ...tables])}\n`)
   for (const problem of problems) console.error(`WRONG  ${problem}`)
   if (problems.length === 0) console.log('Nothing was lost, early, doubled or answered otherwise.')
   return problems.length === 0 ? 0 : 1

@@ -16,6 +16,10 @@ export interface Figure {
 
 export interface Settings {
   readonly quick: boolean
+  /** Of the line `peers`: who is compared, how many end at once, and how many are pending meanwhile. */
+  readonly sides?: readonly string[] | undefined
+  readonly ends?: number | undefined
+  readonly pending?: readonly number[] | undefined
 }
 
 /** What an observer sees of one class of answers. */
@@ -31,8 +35,22 @@ export interface Observed extends ToldApart {
   readonly samples: readonly number[]
 }
 
+/** Rows of cells under their heads; the numbers stand to the right. */
+export interface Table {
+  readonly heads: readonly string[]
+  readonly numbers: readonly number[]
+  readonly rows: readonly string[][]
+}
+
 /** A line of the benchmark: its figures, and everything that was lost, early, doubled, or answered otherwise than it must be. */
-export type Line = (settings: Settings) => Promise<{ figures: Figure[]; problems: string[]; observed?: Observed[] }>
+export type Line = (settings: Settings) => Promise<{
+  figures: Figure[]
+  problems: string[]
+  observed?: Observed[]
+  /** What does not fit into the table of figures, and what it was made of. */
+  tables?: Table[]
+  details?: unknown
+}>
 
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, Math.max(0, ms)))
 

@@ -13,10 +13,13 @@ export const withWorker = <T>(ground: Ground, during: () => Promise<T>, env: Rec
   withApp(ground, 'worker', { LAPSE_WORKER_PORT: '0', LAPSE_SWEEP_SECONDS: '3600', ...env }, during)
 
 /** Runs `during` while the real API answers for this ground at `url`, and takes whoever asks for a proxy. */
-export const withApi = <T>(ground: Ground, during: (url: string, token: string) => Promise<T>): Promise<T> => {
+export const withApi = <T>(
+  ground: Ground,
+  during: (url: string, token: string, pid: number) => Promise<T>,
+): Promise<T> => {
   const secret = () => randomBytes(24).toString('hex')
   const own = { PORT: '0', LAPSE_ROOT_TOKEN: secret(), LAPSE_SECRET: secret(), LAPSE_TRUSTED_PROXIES: '1' }
-  return withApp(ground, 'api', own, (url) => during(url, own.LAPSE_ROOT_TOKEN))
+  return withApp(ground, 'api', own, (url, pid) => during(url, own.LAPSE_ROOT_TOKEN, pid))
 }
 
 /** In a process of its own, as it is deployed. */
@@ -24,7 +27,7 @@ const withApp = async <T>(
   ground: Ground,
   app: 'api' | 'worker',
   env: Record<string, string>,
-  during: (url: string) => Promise<T>,
+  during: (url: string, pid: number) => Promise<T>,
 ): Promise<T> => {
   // What Node was started with goes on to it: `node --cpu-prof` on the bench profiles the app too.
   const child = spawn(process.execPath, [...process.execArgv, pathOf(`../../../apps/${app}/dist/main.js`)], {
@@ -39,7 +42,7 @@ const withApp = async <T>(
     },
   })
   try {
-    return await during(await ready(child))
+    return await during(await ready(child), child.pid ?? 0)
   } finally {
     await ended(child)
   }
@@ -75,8 +78,27 @@ export const withYardstick = async <T>(
   failed.catch(() => {})
   try {
     await Promise.race([once(child, 'message'), failed])
-    const report = once(child, 'message').then(([message]) => message as YardstickReport)
-    return await during(Promise.race([report, failed]))
+    const message = once(child, 'message').then(([message]) => message as YardstickReport)
+    const report = Promise.race([message, failed])
+    // Nobody waits for it when `during` gives up before.
+    report.catch(() => {})
+    return await during(report)
+  } finally {
+    await ended(child)
+  }
+}
+
+/** Runs `during` while one of the peers works on this ground, in a process of its own. */
+export const withPeer = async <T>(ground: Ground, peer: string, during: () => Promise<T>): Promise<T> => {
+  const { databaseUrl, redisUrl, prefix } = ground
+  const child = fork(pathOf('./peers/worker.js'), [JSON.stringify({ peer, databaseUrl, redisUrl, prefix })])
+  const failed = once(child, 'exit').then(([code]): never => {
+    throw new Error(`The worker of ${peer} ended by itself, with code ${code}`)
+  })
+  failed.catch(() => {})
+  try {
+    await Promise.race([once(child, 'message'), failed])
+    return await Promise.race([during(), failed])
   } finally {
     await ended(child)
   }

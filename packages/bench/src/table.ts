@@ -1,14 +1,7 @@
 import type { MachineFacts } from './machine.ts'
-import type { Figure, Observed } from './measure.ts'
+import type { Figure, Observed, Table } from './measure.ts'
 
 type Unit = Figure['unit']
-
-/** Rows of cells under their heads; the numbers stand to the right. */
-interface Table {
-  readonly heads: readonly string[]
-  readonly numbers: readonly number[]
-  readonly rows: readonly string[][]
-}
 
 const figureTable = (figures: readonly Figure[]): Table => ({
   heads: ['line', 'what', 'Lapse', 'yardstick', '', 'ratio', 'target', ''],
@@ -40,12 +33,12 @@ const observedTable = (observed: readonly Observed[]): Table => ({
   ]),
 })
 
-const tablesOf = (figures: readonly Figure[], observed: readonly Observed[]): Table[] =>
+export const tablesOf = (figures: readonly Figure[], observed: readonly Observed[]): Table[] =>
   [figureTable(figures), observedTable(observed)].filter(({ rows }) => rows.length > 0)
 
 const digits: Record<Unit, number> = { s: 2, ms: 1, '/s': 0, bytes: 0, 'off 0.5': 3 }
 
-const amount = (value: number, unit: Unit): string => {
+export const amount = (value: number, unit: Unit): string => {
   const text = value.toLocaleString('en', { minimumFractionDigits: digits[unit], maximumFractionDigits: digits[unit] })
   return unit === '/s' ? `${text}/s` : `${text} ${unit}`
 }
@@ -53,7 +46,7 @@ const amount = (value: number, unit: Unit): string => {
 const factsOf = ({ date, cpu, cores, memoryGiB, node, postgres, redis }: MachineFacts): string =>
   `${date.slice(0, 10)}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, PostgreSQL ${postgres}, Redis ${redis}`
 
-export const asText = (facts: MachineFacts, figures: readonly Figure[], observed: readonly Observed[]): string => {
+export const asText = (facts: MachineFacts, tables: readonly Table[]): string => {
   const text = ({ heads, numbers, rows }: Table) => {
     const all = [heads, ...rows]
     const widths = heads.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
@@ -61,12 +54,12 @@ export const asText = (facts: MachineFacts, figures: readonly Figure[], observed
       numbers.includes(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)
     return all.map((row) => row.map(padded).join('  ').trimEnd()).join('\n')
   }
-  return [factsOf(facts), ...tablesOf(figures, observed).map(text)].join('\n\n')
+  return [factsOf(facts), ...tables.map(text)].join('\n\n')
 }
 
-export const asMarkdown = (facts: MachineFacts, figures: readonly Figure[], observed: readonly Observed[]): string => {
+export const asMarkdown = (facts: MachineFacts, tables: readonly Table[]): string => {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   const markdown = ({ heads, numbers, rows }: Table) =>
     [heads, heads.map((_, column) => (numbers.includes(column) ? '---:' : '---')), ...rows].map(row).join('\n')
-  return [factsOf(facts), ...tablesOf(figures, observed).map(markdown)].join('\n\n')
+  return [factsOf(facts), ...tables.map(markdown)].join('\n\n')
 }

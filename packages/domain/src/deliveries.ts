@@ -113,16 +113,21 @@ const suspendedMs = 5 * 60_000
  * been disabled or deleted is cancelled; a test of one that is disabled is not. So is a call whose organization is deleted.
  * A reminder, or the mail that grace has begun, that a renewal or an end has overtaken is cancelled here, at the last
  * moment before it would go out; and so is what goes to an address that is not to be written to.
+ *
+ * With a `channel` only one of that channel is there: a forged job in another's queue would have it sent some other way.
  */
 export const claimDelivery = async (
   db: Sql,
   id: string,
   { names, leases }: Pick<Registry, 'names' | 'leases'>,
   leaseMs: number,
+  channel?: Channel,
 ): Promise<ClaimResult> => {
   if (!isUuid(id)) return { verdict: 'settled', reason: 'unknown' }
   const [row] = await db.$queryRaw<ClaimRow[]>(sql`
-  WITH locked AS MATERIALIZED (SELECT * FROM delivery WHERE id = ${id}::uuid FOR UPDATE),
+  WITH locked AS MATERIALIZED (
+    SELECT * FROM delivery WHERE id = ${id}::uuid AND channel::text = coalesce(${channel ?? null}::text, channel::text) FOR UPDATE
+  ),
   looked AS MATERIALIZED (SELECT *, ${now} AS at FROM locked),
   judged AS MATERIALIZED (
     SELECT l.*, s.why, CASE
@@ -168,7 +173,7 @@ export const claimDelivery = async (
     ${columns(sql`r`, sql`j.at`)}, r.enclosed, e.id::text AS "eventId", e.type, e.version AS "eventVersion", e.at AS "eventAt",
     e.from_status AS "from", e.to_status AS "to", e.trigger
   FROM judged j LEFT JOIN resource r ON r.id = j.resource_id LEFT JOIN event e ON e.id = j.event_id LEFT JOIN taken t ON t.id = j.id`)
-  if (!row) return { verdict: 'settled', reason: 'purged' }
+  if (!row) return { verdict: 'settled', reason: 'unknown to this queue' }
   if (row.verdict === 'settled') return { verdict: 'settled', reason: `already ${row.deliveryStatus}` }
   if (row.verdict === 'foreign') return { verdict: 'settled', reason: 'kind not configured here' }
   if (row.verdict === 'stale') return { verdict: 'settled', reason: overtaken }

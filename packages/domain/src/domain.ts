@@ -19,6 +19,7 @@ import { type OwnVerbs, ownVerbsOn } from './own-verbs.ts'
 import { type AbuseSpan, watchAbuse } from './people/abuse.ts'
 import { Registry } from './registry.ts'
 import { type Page, Resources } from './resources.ts'
+import * as restored from './restored.ts'
 import { checkSchema, type SchemaReport } from './schema-check.ts'
 import { Secrets } from './secret.ts'
 import { resourceOf } from './seen.ts'
@@ -99,7 +100,8 @@ export const createDomain = ({
     abuse: (span: AbuseSpan) => watchAbuse(database, span),
 
     deliveries: {
-      claim: (id: string, leaseMs: number) => deliveries.claimDelivery(database, id, registry, leaseMs),
+      claim: (id: string, leaseMs: number, channel?: Channel) =>
+        deliveries.claimDelivery(database, id, registry, leaseMs, channel),
       settle: (id: string, attempt: number, durationMs: number, outcome: deliveries.AttemptOutcome) =>
         settleAttempt(database, operatorEmail, [id, attempt, durationMs, outcome]),
       due: (channel: Channel, limit: number) => deliveries.dueDeliveries(database, channel, registry.names, limit),
@@ -138,6 +140,16 @@ export const createDomain = ({
       oldestPending: () => oldestPending(database),
       sinceSweep: () => sinceSweep(database),
       markSwept: () => markSwept(database),
+    },
+
+    /** A database that was restored from a backup, and so knows less than it did. */
+    restored: {
+      recognize: (known: restored.Known | undefined) => restored.recognize(database, known),
+      untouched: (...which: Rest<typeof restored.untouched>) => restored.untouched(database, ...which),
+      record: (...what: Rest<typeof restored.recordLoss>) => restored.recordLoss(database, ...what),
+      loss: () => restored.readLoss(database),
+      list: (...which: Rest<typeof restored.listRewound>) => restored.listRewound(database, ...which),
+      forget: () => restored.forgetLoss(database),
     },
 
     /** Runs `act` once for each key; see `once`. */

@@ -108,6 +108,7 @@ export type {
 } from './products/share-links.ts'
 export type { Registry } from './registry.ts'
 export type { CheckResult, ConsumeResult, Denial, Page, Resources } from './resources.ts'
+export type { Loss, Rewound, RewoundResource } from './restored.ts'
 export type { AdvancedRow } from './store/advance.ts'
 export type { Bucket, ForecastSpan } from './store/forecast.ts'
 export type { PendingRow, ResourceFilter, Selector, Span } from './store/read.ts'

@@ -39,8 +39,13 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
     )
   if (facts.version < oldestPostgres)
     problems.push(`PostgreSQL ${Math.floor(facts.version / 10_000)} is too old. Use version 15 or newer.`)
-  const migrated = facts.migrated && (await isMigrated(db))
+  const applied = facts.migrated ? await appliedSince(db) : []
+  const migrated = applied[0] === schemaVersion
   if (!migrated) problems.push(`The database lacks the migration ${schemaVersion}. Run "npm run migrate deploy" first.`)
+  else if (applied.length > 1)
+    warnings.push(
+      `The database is newer than this process: it has the migration ${applied.at(-1)}. Both work together while you upgrade; start the new version of this process soon.`,
+    )
   if (facts.owner)
     warnings.push(
       'This database role owns the audit table and could drop its protection. Connect as a role of its own: see docs/deploy.md.',
@@ -48,10 +53,12 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
   return { version: facts.name, migrated, problems, warnings, clockSkewMs: await clockSkew(db) }
 }
 
-const isMigrated = async (db: Sql): Promise<boolean> => {
-  const rows = await db.$queryRaw<unknown[]>(Prisma.sql`
-    SELECT 1 FROM _prisma_migrations WHERE migration_name = ${schemaVersion} AND finished_at IS NOT NULL`)
-  return rows.length > 0
+/** The migration that this code needs, and those that came after it. */
+const appliedSince = async (db: Sql): Promise<string[]> => {
+  const rows = await db.$queryRaw<{ name: string }[]>(Prisma.sql`
+    SELECT migration_name AS name FROM _prisma_migrations
+    WHERE migration_name >= ${schemaVersion} AND finished_at IS NOT NULL ORDER BY migration_name`)
+  return rows.map(({ name }) => name)
 }
 
 /** This process's clock minus the database's in milliseconds, to within half a round trip. */

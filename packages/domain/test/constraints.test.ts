@@ -145,6 +145,30 @@ describe('events', () => {
   })
 })
 
+describe('the ledger', async () => {
+  const [issued] = await sql<{ id: string }>('SELECT id FROM event WHERE resource_id = $1', [resource.id])
+  const owe = (event: string, channel: string) =>
+    sql(
+      `INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
+      VALUES ($1, 'plain', 1, $2, $3, $4::lapse_channel, 'somebody', now(), now())`,
+      [resource.id, event, issued?.id, channel],
+    )
+
+  it('refuses to owe one side effect twice to one target', async () => {
+    await owe('issued', 'email')
+    await owe('issued', 'handler')
+    await expect(owe('issued', 'email')).rejects.toMatchObject({
+      code: '23505',
+      constraint: 'delivery_resource_id_version_event_channel_target_key',
+    })
+  })
+
+  it('refuses a second webhook of one event to one endpoint, under whatever name', async () => {
+    await owe('issued', 'webhook')
+    await expect(owe('issued:#1', 'webhook')).rejects.toMatchObject({ code: '23505', constraint: 'delivery_webhook' })
+  })
+})
+
 it('schemaVersion is the newest migration', () => {
   const folders = readdirSync(new URL('../../../prisma/migrations', import.meta.url), { withFileTypes: true })
   expect(schemaVersion).toBe(

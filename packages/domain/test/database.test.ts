@@ -1,7 +1,8 @@
+import { inspect } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, describe, expect, it } from 'vitest'
-import { openDatabase } from '../src/database.ts'
-import { PrismaClient } from '../src/generated/prisma/client.ts'
+import { isRefusal, openDatabase } from '../src/database.ts'
+import { Prisma, PrismaClient } from '../src/generated/prisma/client.ts'
 import { createDomain } from '../src/index.ts'
 import { inspectDatabase } from '../src/inspect.ts'
 import { plain } from './kinds.ts'
@@ -48,6 +49,20 @@ describe('instants', () => {
     expect(before.getTime()).toBeLessThanOrEqual(seen.getTime())
     expect(seen.getTime()).toBeLessThanOrEqual(after.getTime())
     expect(Math.abs(await domain.clockSkew())).toBeLessThan(5 * second)
+  })
+})
+
+describe('an error', () => {
+  it('tells nothing of the row that it is about: neither of a statement alone nor of one in a transaction', async () => {
+    const { resource } = await domain.resources.issue({ kind: 'plain', reference: 'entrusted to us' })
+    const database = openDatabase({ url })
+    afterAll(database.close)
+    const wrong = Prisma.sql`UPDATE resource SET uses = -1 WHERE id = ${resource.id}::uuid`
+    for (const run of [() => database.$executeRaw(wrong), () => database.transaction((tx) => tx.$executeRaw(wrong))]) {
+      const error = await run().catch((error) => error)
+      expect(isRefusal(error)).toBe(true)
+      expect(inspect(error, { depth: null, showHidden: true })).not.toContain('entrusted to us')
+    }
   })
 })
 

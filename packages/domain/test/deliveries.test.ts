@@ -108,6 +108,13 @@ describe('a claim', () => {
     for (const id of ['nonsense', '00000000-0000-4000-8000-000000000000'])
       expect(await deliveries.claim(id, lease)).toMatchObject({ verdict: 'settled' })
   })
+
+  it("of another channel's is settled and changes nothing, so that a job in a wrong queue sends nothing a wrong way", async () => {
+    const { delivery } = await owing(passed.expired)
+    expect(await deliveries.claim(delivery, lease, 'webhook')).toMatchObject({ verdict: 'settled' })
+    expect((await deliveries.get(delivery)).log).toEqual([])
+    expect(await deliveries.claim(delivery, lease, 'email')).toMatchObject({ verdict: 'claimed' })
+  })
 })
 
 describe('what has been overtaken is silent', () => {

@@ -118,6 +118,20 @@ describe('retrying all that are dead', () => {
   })
 })
 
+describe('retrying one by hand', () => {
+  it('makes it due at once, but not while somebody is at it', async () => {
+    const { id } = await owing()
+    await deliveries.claim(id, lease)
+    await deliveries.settle(id, 1, 5, { status: 'failed', error: 'no', retryInMs: hour })
+    expect(await deliveries.retry(id)).toMatchObject([{ id, round: 1 }])
+    await deliveries.claim(id, lease)
+    await deliveries.settle(id, 2, 5, { status: 'failed', error: 'no', retryInMs: 0 })
+    await deliveries.claim(id, lease)
+    expect(await deliveries.get(id)).toMatchObject({ status: 'failed', attempts: 3 })
+    expect(await deliveries.retry(id)).toEqual([])
+  })
+})
+
 describe('calling off', () => {
   it('one that waits: it is cancelled, erased, and never claimed again', async () => {
     const { id } = await owing()

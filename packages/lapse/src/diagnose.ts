@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Domain, nextTimer } from '@lapse/domain'
-import { inspectRedis, type Queues, type Timers } from '@lapse/queue'
+import { inspectRedis, type Queues } from '@lapse/queue'
 import { type BootError, databaseReport, reachable, reasonOf } from './boot.ts'
+import { type Ground, seeRestore, spanOf } from './restored.ts'
 
 type About =
   | ('postgres' | 'clock' | 'migrations' | 'indexes' | 'overdue' | 'deliveries' | 'alerts')
-  | ('redis' | 'workers' | 'timers')
+  | ('redis' | 'workers' | 'timers' | 'restored')
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -28,10 +29,7 @@ const tolerableLatenessMs = 30_000
 const soonMs = 10 * 60_000
 const sample = 1_000
 
-interface Patient {
-  readonly domain: Domain
-  readonly queues: Queues
-  readonly timers: Timers
+interface Patient extends Ground {
   readonly hasSecret: boolean
 }
 
@@ -39,14 +37,16 @@ interface Patient {
 export const diagnose = async (patient: Patient): Promise<Finding[]> => {
   const { domain, queues } = patient
   const [database, redis] = await Promise.all([ofDatabase(domain), ofRedis(queues)])
-  const timers = isUsable(database) && isUsable(redis) ? await ofTimers(patient).catch(unanswered('timers')) : []
+  const usable = isUsable(database) && isUsable(redis)
+  const restored = usable ? await ofRestored(patient).catch(unanswered('restored')) : []
+  const timers = usable ? await ofTimers(patient).catch(unanswered('timers')) : []
   const secret = patient.hasSecret
     ? well('secret', 'LAPSE_SECRET is set.')
     : warning(
         'secret',
         'LAPSE_SECRET is not set: nothing can be issued whose token has to be mailed. Give all processes the same, 32 characters or more: openssl rand -base64 32.',
       )
-  return [...database, ...redis, ...timers, secret]
+  return [...database, ...redis, ...restored, ...timers, secret]
 }
 
 const isUsable = (findings: readonly Finding[]): boolean =>
@@ -172,6 +172,23 @@ const ofWorkers = async (queues: Queues): Promise<Finding[]> => {
           'None is connected: nothing is advanced before somebody looks, and nothing is delivered. Start one.',
         ),
       ]
+}
+
+/** Redis remembers what PostgreSQL knew: a backup that was restored knows less. */
+const ofRestored = async (patient: Patient): Promise<Finding[]> => {
+  const seen = await seeRestore(patient)
+  if (!seen) return [well('restored', 'PostgreSQL has all that Redis has been told of.')]
+  const { loss, unseen } = seen
+  const count = (was: string) => unseen?.rewound.filter((one) => one.was === was).length ?? 0
+  const found = unseen
+    ? ` Timers that know what it does not have: ${unseen.stray.length}. Resources that had ended and are live again: ${count('ended')}; that had been renewed: ${count('renewed')}; that are gone: ${unseen.gone}.`
+    : ''
+  return [
+    wrong(
+      'restored',
+      `PostgreSQL is behind Redis: what happened between ${spanOf(loss)} is lost (restored from a backup?).${found} "lapse restored" lists them, and what to do.`,
+    ),
+  ]
 }
 
 const ofTimers = async ({ domain, timers }: Patient): Promise<Finding[]> => {

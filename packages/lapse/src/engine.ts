@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { channels, type Domain, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
+import { channels, type Domain, type Loss, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
 import {
   appetite,
   enqueueAll,
@@ -13,6 +13,7 @@ import {
   type WakeUp,
 } from '@lapse/queue'
 import type { AdvancedRows, AfterCommit } from './after-commit.ts'
+import { recognizeRestore } from './restored.ts'
 import { Waker } from './waker.ts'
 
 export interface EngineOptions {
@@ -54,10 +55,11 @@ export class Engine {
     this.#after = after
     this.#options = options
     this.#groups = domain.registry.groups
-    this.#foreign = new Waker(domain, async () => {})
+    const dismiss = (isOver: (id: string) => boolean) => timers.dismiss(isOver)
+    this.#foreign = new Waker(domain, async () => {}, dismiss)
     this.#wakers = new Map(
       this.#groups.flatMap((group) => {
-        const waker = new Waker(domain, (onRows) => this.#drain('job', onRows, group), group.hooked)
+        const waker = new Waker(domain, (onRows) => this.#drain('job', onRows, group), dismiss, group.hooked)
         return group.kinds.map((kind) => [kind.name, waker] as const)
       }),
     )
@@ -123,6 +125,20 @@ export class Engine {
     }
     await moveWatermark(this.#queues, { at, through: new Date(at.getTime() + lookAheadMs) })
     return armed
+  }
+
+  /** Moves what stands in shards of a number that is not used any more. Throws when Redis is away. */
+  async moveAbandoned(): Promise<number> {
+    return this.#timers.moveAbandoned()
+  }
+
+  /**
+   * Sees whether PostgreSQL was restored from a backup, and puts the timers right if so; the next look-ahead arms everything.
+   * Answers what is lost, once. Throws when Redis is away.
+   */
+  recognizeRestore(): Promise<Loss | undefined> {
+    const [domain, queues, timers] = [this.#domain, this.#queues, this.#timers]
+    return recognizeRestore({ domain, queues, timers, horizonMs: this.#options.horizonMs })
   }
 
   /** For a Redis that has forgotten: the next look-ahead arms everything. Comes before whatever else is put back. */

@@ -1,4 +1,5 @@
 import { isAddressRange } from '@lapse/domain'
+import { mostShards, readRedisUrl } from '@lapse/queue'
 import { z } from 'zod'
 import type { LapseConfig } from './config.ts'
 
@@ -51,10 +52,14 @@ export const describeEnvironment = <V extends Record<string, Variable>>(variable
     .join('\n')
 
 const withoutPassword = (text: string): string => {
-  if (!text.includes('://') || !URL.canParse(text)) return text
+  if (!text.includes('://')) return text
+  // Several hosts are no URL that Node reads.
+  if (!URL.canParse(text))
+    return text.replace(/^([^:]+:\/\/[^:@]*):.*@/, '$1:***@').replace(/(password=)[^&]*/g, '$1***')
   const address = new URL(text)
   if (address.password) address.password = '***'
-  if (address.searchParams.has('password')) address.searchParams.set('password', '***')
+  for (const name of ['password', 'sentinel_password'])
+    if (address.searchParams.has(name)) address.searchParams.set(name, '***')
   return address.href
 }
 
@@ -108,6 +113,15 @@ const keys = z
   .refine((all) => all.every((key) => key.length >= 32), 'is shorter than 32 characters, or one of its parts is')
   .optional()
 
+/** One server, a cluster or sentinels. */
+const redisUrl = z.string().superRefine((text, context) => {
+  try {
+    readRedisUrl(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as RangeError).message })
+  }
+})
+
 /** Addresses and ranges of addresses, with commas between them. */
 const addressRanges = z
   .string()
@@ -118,7 +132,8 @@ const addressRanges = z
 /** The variables that every Lapse process has. */
 export const commonVariables = {
   DATABASE_URL: variable.url(['postgresql:', 'postgres:'], 'postgresql://lapse_app:secret@localhost:5432/lapse'),
-  REDIS_URL: variable.url(['redis:', 'rediss:'], 'redis://localhost:6379'),
+  REDIS_URL: { schema: redisUrl, example: 'redis://localhost:6379' } satisfies Variable<string>,
+  LAPSE_TIMER_SHARDS: variable.whole(1, 1, mostShards),
   LAPSE_PREFIX: variable.text('lapse'),
   LAPSE_CONFIG: variable.optionalText('./lapse.config.ts'),
   LAPSE_SECRET: variable.secret(keys, '"$(openssl rand -base64 32)"'),
@@ -153,6 +168,7 @@ export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], 
   databaseUrl: env.DATABASE_URL,
   redisUrl: env.REDIS_URL,
   prefix: env.LAPSE_PREFIX,
+  timerShards: env.LAPSE_TIMER_SHARDS,
   kinds,
   grants,
   templates: mail?.templates,

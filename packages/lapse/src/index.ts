@@ -150,12 +150,15 @@ export {
 } from '@lapse/domain'
 export {
   done,
+  isCluster,
+  type Place,
   type Processor,
   type QueueName,
   type Queues,
   type Runner,
   scheduleUpkeep,
   startRunner,
+  timerPlaces,
   type UpkeepIntervals,
 } from '@lapse/queue'
 export { BootError } from './boot.ts'
@@ -179,6 +182,7 @@ export type { Retried, RetryOptions } from './ledger.ts'
 export { createMailer, type Mailer } from './mail/mailer.ts'
 export type { MailTemplates } from './mail/templates.ts'
 export { usualLetter } from './mail/usual.ts'
+export { type Restored, spanOf } from './restored.ts'
 export { runService } from './service.ts'
 export type { Story } from './story.ts'
 export type { Changed, Checked, Consumed, IssueOptions, Lifetime, Verbs } from './verbs.ts'

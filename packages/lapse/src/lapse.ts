@@ -41,6 +41,7 @@ import { diagnose, type Finding } from './diagnose.ts'
 import { Engine, type EngineOptions } from './engine.ts'
 import { type Retried, type RetryOptions, retryDead, whyBounced, whyNot } from './ledger.ts'
 import { type MailTemplates, withTemplates } from './mail/templates.ts'
+import { type Restored, readRestored } from './restored.ts'
 import { type Story, tellStory } from './story.ts'
 import { Verbs } from './verbs.ts'
 
@@ -76,6 +77,7 @@ export const allKinds = (
 
 export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   databaseUrl: string
+  /** One server, `redis+cluster://a,b,c`, or `redis+sentinel://a,b,c/mymaster`. */
   redisUrl: string
   /** The application's own kinds. */
   kinds?: K
@@ -96,6 +98,8 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
   alerts?: AlertLimits | undefined
   /** What every key in Redis begins with; `lapse` unless said otherwise. */
   prefix?: string
+  /** How many queues the timers are divided into; one unless said otherwise. The same for all processes. */
+  timerShards?: number
   /** Connections to PostgreSQL; 10 unless said otherwise. */
   connections?: number
   /** How far ahead timers are enqueued, in milliseconds; unlimited without. */
@@ -132,6 +136,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       operatorEmail,
       alerts,
       prefix,
+      timerShards,
       connections,
       horizonMs,
       onError = () => {},
@@ -150,7 +155,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
         void after.advanced(rows)
       },
     })
-    const queues = openQueues({ redisUrl, ...(prefix !== undefined && { prefix }) })
+    const queues = openQueues({
+      redisUrl,
+      ...(prefix !== undefined && { prefix }),
+      ...(timerShards !== undefined && { shards: timerShards }),
+    })
     const timers = new Timers(queues, { horizonMs })
     const after = new AfterCommit(queues, timers, onError)
     const settle = (changes: Changes) => after.changes(changes)
@@ -232,6 +241,14 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     },
   }
 
+  /** What a restore of PostgreSQL from a backup has lost, as far as Redis knows of it. */
+  readonly restored = {
+    /** `undefined` when there was none, or it has been seen to. */
+    read: (): Promise<Restored | undefined> => readRestored(this.#domain),
+    /** It has been seen to. */
+    done: (): Promise<void> => this.#domain.restored.forget(),
+  }
+
   /** How long the oldest side effect of each channel has been due. */
   oldestPending() {
     return this.#domain.alerts.oldestPending()
@@ -309,7 +326,8 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   /** Looks at everything that Lapse stands on, and says of each how it is and what to do. Changes and throws nothing. */
   diagnose(): Promise<Finding[]> {
     const hasSecret = (this.#options.secrets ?? []).length > 0
-    return diagnose({ domain: this.#domain, queues: this.queues, timers: this.#timers, hasSecret })
+    const { horizonMs } = this.#options
+    return diagnose({ domain: this.#domain, queues: this.queues, timers: this.#timers, hasSecret, horizonMs })
   }
 
   /** All that is known of one resource, purged or not. @throws LapseError `not_found` */

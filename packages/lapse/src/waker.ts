@@ -5,6 +5,9 @@ import type { AdvancedRows } from './after-commit.ts'
 /** Not worth a way through Redis: a clock that is ahead by this much is waited for. */
 const patienceMs = 50
 
+/** From this many on, taking wake-ups away costs less than answering them. */
+const worthDismissing = 50
+
 /** How long a wake-up waits for a look that runs hooks. */
 const hookMs = 250
 
@@ -14,6 +17,9 @@ interface Waiting extends WakeUp {
   readonly reject: (error: unknown) => void
 }
 
+type Drain = (onRows: (rows: AdvancedRows) => void) => Promise<void>
+type Dismiss = (isOver: (id: string) => boolean) => Promise<void>
+
 /**
  * Where all wake-ups of a process meet. A wake-up says "look now", and one look serves everybody: it advances whatever is
  * due, batch after batch until none is left, and only then answers, so that in a burst nothing competes with the
@@ -22,7 +28,8 @@ interface Waiting extends WakeUp {
  */
 export class Waker {
   readonly #domain: Domain
-  readonly #drain: (onRows: (rows: AdvancedRows) => void) => Promise<void>
+  readonly #drain: Drain
+  readonly #dismiss: Dismiss
   readonly #ended = new Remembered()
   #waiting: Waiting[] = []
   #looking = false
@@ -30,15 +37,19 @@ export class Waker {
   #began = 0
   readonly #impatient: boolean
 
-  /** `drain` advances whatever is due until nothing is, and tells what it moved as it goes. */
-  constructor(domain: Domain, drain: (onRows: (rows: AdvancedRows) => void) => Promise<void>, impatient = false) {
+  /**
+   * `drain` advances whatever is due until nothing is, and tells what it moved as it goes; `dismiss` takes away the wake-ups
+   * that stand in Redis for what is over.
+   */
+  constructor(domain: Domain, drain: Drain, dismiss: Dismiss, impatient = false) {
     this.#domain = domain
     this.#drain = drain
+    this.#dismiss = dismiss
     this.#impatient = impatient
   }
 
   wake(step: Timer['step'], wakeUp: WakeUp): Promise<Outcome> {
-    // What has ended stays ended: the 49,999 that come after the burst need no look of their own.
+    // What has ended stays ended: those that come after a burst need no look of their own.
     if (this.#ended.has(wakeUp.id)) return Promise.resolve(done)
     // The queue's places are everybody's: a job does not keep one while a hook takes its time.
     const left = this.#impatient && this.#looking ? this.#began + hookMs - performance.now() : hookMs
@@ -61,9 +72,16 @@ export class Waker {
       const waiting = this.#waiting.splice(0)
       this.#began = performance.now()
       try {
+        let over = 0
         await this.#drain((rows) => {
-          for (const row of rows) if (row.status === 'expired') this.#ended.add(row.id)
+          for (const row of rows)
+            if (row.status === 'expired') {
+              this.#ended.add(row.id)
+              over++
+            }
         })
+        // Far more is over than anybody was woken for. It saves work, and nothing hangs on it.
+        if (over >= waiting.length + worthDismissing) await this.#dismiss((id) => this.#ended.has(id)).catch(() => {})
         await this.#answer(waiting)
       } catch (error) {
         for (const { reject } of waiting) reject(error)
@@ -141,7 +159,7 @@ const foreign = ({ outcome }: Verdict, row: PendingRow): Verdict =>
     : { outcome: drop('kind not configured here') }
 
 /** When this wake-up should come, by the row. */
-const instantOf = ({ step, offset = 0 }: Waiting, row: PendingRow): number => {
+export const instantOf = ({ step, offset = 0 }: Pick<Waiting, 'step' | 'offset'>, row: PendingRow): number => {
   const instants: Record<Exclude<Step, 'purge'>, number> = {
     remind: row.expiresAt.getTime() - offset * 1000,
     expire: row.expiresAt.getTime(),

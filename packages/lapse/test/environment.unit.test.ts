@@ -39,3 +39,24 @@ it('what may be called is a list of addresses and ranges, or the variable is nam
     'LAPSE_ALLOW_ADDRESSES: is not a list of addresses and ranges such as 10.0.0.0/8',
   )
 })
+
+it('REDIS_URL names a server, a cluster or sentinels, is shown without passwords, and is refused in words', () => {
+  const { REDIS_URL, LAPSE_TIMER_SHARDS } = commonVariables
+  const read = (text: string, shards?: string) =>
+    readEnvironment({ REDIS_URL, LAPSE_TIMER_SHARDS }, { REDIS_URL: text, LAPSE_TIMER_SHARDS: shards })
+  for (const url of [
+    'redis://u:sec%40ret@a:6379/1',
+    'rediss+cluster://u:s@c,ret@a:6379,b:6379',
+    'redis+sentinel://:secret@a,b/mymaster?sentinel_password=secret',
+    'redis+sentinel://a/mymaster?sentinel_password=secret',
+  ]) {
+    const shown = describeEnvironment({ REDIS_URL, LAPSE_TIMER_SHARDS }, read(url))
+    expect(shown).not.toMatch(/ret/)
+    expect(shown).toContain('***')
+  }
+  expect(read('redis://a').LAPSE_TIMER_SHARDS).toBe(1)
+  expect(() => read('redis://a:1,b:2', '0')).toThrow(
+    /REDIS_URL: names several servers: write redis\+cluster:\/\/.*\n.*LAPSE_TIMER_SHARDS: must be from 1 to 256/,
+  )
+  expect(() => readEnvironment({ REDIS_URL }, {})).toThrow('REDIS_URL: is missing. Example: REDIS_URL=redis://')
+})

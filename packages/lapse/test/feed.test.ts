@@ -64,7 +64,7 @@ it('G1 a burst fills the mails’ queue only so far; the sweep feeds it until ev
   const sent: string[] = []
   while ((await email.getWaitingCount()) > 0) {
     sent.push(...(await drain()))
-    await engine.feed()
+    await engine.sweep()
     expect(await email.getWaitingCount()).toBe(Math.min(full, 200 - sent.length))
   }
   const deliveries = await lapse.deliveries.list({ kind: 'told', event: 'expired' }, { limit: 200 })

@@ -64,6 +64,16 @@ describe('the look-ahead', () => {
     expect(await timers()).toEqual([`${id}-remind-60-v1`])
   })
 
+  it('finds what has committed a while after the instant it bears, while it had already looked', async () => {
+    const { lapse, timers, engine } = await open(testRedis())
+    await engine.lookAhead()
+    const { id } = await lapse.issue('pass', { expiresIn: '5m' })
+    await owner.query(`UPDATE resource SET changed_at = changed_at - interval '20 seconds' WHERE id = $1`, [id])
+    await lapse.queues.timers.obliterate({ force: true })
+    await engine.lookAhead()
+    expect(await timers()).toEqual([`${id}-remind-60-v1`])
+  })
+
   it('arms everything within the horizon when Redis has forgotten how far it had looked', async () => {
     const redis = testRedis()
     const { lapse, timers, engine } = await open(redis)

@@ -1,3 +1,4 @@
+export { isCluster, type RedisAddress, readRedisUrl } from './address.ts'
 export { appetite, enqueueAll, enqueueDeliveries, type Full } from './deliveries.ts'
 export {
   deliveryId,
@@ -11,13 +12,17 @@ export { createPace, type Pace } from './pace.ts'
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'
+export { mostShards, type Place, shardOf, slotOf, timerPlaces } from './shards.ts'
 export { type StandingTimer, type TimerOptions, Timers } from './timers.ts'
 export {
   moveWatermark,
   readWatermark,
+  removeWatermark,
   resetWatermark,
   scheduleUpkeep,
   type UpkeepIntervals,
   type UpkeepTask,
   type Watermark,
 } from './upkeep.ts'
+export { type WaitingTimer, waitingTimers } from './waiting.ts'
+export { keepWitness, onlyOne, readWitness, type Witness } from './witness.ts'

@@ -1,18 +1,25 @@
 import { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
-import { producerConnection } from './connection.ts'
+import { isCluster } from './address.ts'
+import { type Connection, producerConnection } from './connection.ts'
+import { Divisions } from './divisions.ts'
 import { type QueueName, queueNames } from './jobs.ts'
+import { isShardCount, mostShards, type Place, placeOf, timerPlaces } from './shards.ts'
 
 export interface QueueOptions {
+  /** One server, a cluster, or sentinels; see `readRedisUrl`. */
   redisUrl: string
-  /** What every key begins with; `lapse` unless said otherwise. In braces it is a Redis Cluster hash tag. */
+  /** What every key begins with; `lapse` unless said otherwise. */
   prefix?: string
 }
 
-/** The producers' side of all queues, over one connection. */
+/** The producers' side of all queues, over one connection. Of the timers' shards `timers` is the first. */
 export interface Queues extends Record<QueueName, Queue> {
+  /** With all shards of the timers. */
   readonly all: readonly Queue[]
-  readonly redis: Redis
+  /** Those of the timers, when they are divided into so many. */
+  shards(count?: number): readonly Queue[]
+  readonly divisions: Divisions
+  readonly redis: Connection
   /** Resolves when Redis is there for the first time, or has had its time to be: for those who begin at once. */
   readonly begun: Promise<void>
   readonly prefix: string
@@ -21,16 +28,23 @@ export interface Queues extends Record<QueueName, Queue> {
 
 export const defaultPrefix = 'lapse'
 
-export const openQueues = ({ redisUrl, prefix = defaultPrefix }: QueueOptions): Queues => {
+/** `shards`: how many the timers are divided into; one unless said otherwise. */
+export const openQueues = ({
+  redisUrl,
+  prefix = defaultPrefix,
+  shards: own = 1,
+}: QueueOptions & { shards?: number }): Queues => {
+  if (!isShardCount(own)) throw new RangeError(`The timers can be divided into 1 to ${mostShards} shards, not ${own}.`)
+  const onCluster = isCluster(redisUrl)
   const redis = producerConnection(redisUrl)
   const begun = new Promise<void>((resolve) => {
     redis.once('ready', resolve)
     setTimeout(resolve, 1_500).unref()
   })
-  const open = (name: QueueName): Queue => {
-    const queue = new Queue(name, {
+  const open = (place: Place): Queue => {
+    const queue = new Queue(place.name, {
       connection: redis,
-      prefix,
+      prefix: place.prefix,
       // Both, or a queue that is made while Redis is away stays broken for good.
       skipWaitingForReady: true,
       skipVersionCheck: true,
@@ -38,16 +52,28 @@ export const openQueues = ({ redisUrl, prefix = defaultPrefix }: QueueOptions): 
     queue.on('error', () => {})
     return queue
   }
-  const queues = Object.fromEntries(queueNames.map((name) => [name, open(name)])) as Record<QueueName, Queue>
+  const opened = new Map<number, Queue[]>()
+  const shards = (count = own): Queue[] => {
+    const queues = opened.get(count) ?? timerPlaces(count, prefix, onCluster).map(open)
+    opened.set(count, queues)
+    return queues
+  }
+  const others = queueNames.filter((name) => name !== 'timers').map((name) => open(placeOf(name, prefix, onCluster)))
+  const all = [...shards(), ...others]
+  const named = Object.fromEntries(others.map((queue) => [queue.name, queue]))
   return {
-    ...queues,
-    all: Object.values(queues),
+    ...(named as Record<Exclude<QueueName, 'timers'>, Queue>),
+    timers: shards()[0] as Queue,
+    all,
+    shards,
+    divisions: new Divisions(redis, prefix, own),
     redis,
     begun,
     prefix,
     close: async () => {
       redis.disconnect()
-      await Promise.all(Object.values(queues).map((queue) => queue.close().catch(() => {})))
+      const every = [...others, ...[...opened.values()].flat()]
+      await Promise.all(every.map((queue) => queue.close().catch(() => {})))
     },
   }
 }

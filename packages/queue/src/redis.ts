@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
+import type { Connection } from './connection.ts'
 
 export interface RedisReport {
   readonly version: string
@@ -9,11 +10,33 @@ export interface RedisReport {
   readonly warnings: string[]
 }
 
-/** Looks at Redis before anything relies on it. Throws when it cannot be reached. */
-export const inspectRedis = async (redis: Redis): Promise<RedisReport> => {
+/** Looks at Redis before anything relies on it, at each master of a cluster. Throws when it cannot be reached. */
+export const inspectRedis = async (redis: Connection): Promise<RedisReport> => {
+  if (!(redis instanceof Cluster)) return inspectServer(redis)
+  const reports = await Promise.all(redis.nodes('master').map((master) => inspectServer(master, true)))
+  const [first] = reports
+  if (!first) throw new Error('no master of the cluster answers')
+  const least = persistences.find((persistence) => reports.some((report) => report.persistence === persistence))
+  return {
+    version: first.version,
+    persistence: least ?? first.persistence,
+    // What is true of all is said once.
+    problems: [...new Set(reports.flatMap(({ problems }) => problems))],
+    warnings: [...new Set(reports.flatMap(({ warnings }) => warnings))],
+  }
+}
+
+/** The weakest first. */
+const persistences = ['nothing', 'snapshots', 'an append-only file'] as const satisfies RedisReport['persistence'][]
+
+const inspectServer = async (redis: Redis, asCluster = false): Promise<RedisReport> => {
   const problems: string[] = []
   const warnings: string[] = []
   const info = await redis.info()
+  if (!asCluster && /^cluster_enabled:1/m.test(info))
+    warnings.push(
+      'Redis is part of a cluster, of which this reaches one node only. Write REDIS_URL as redis+cluster://host:port,host:port.',
+    )
   const version = /^(?:valkey_version|redis_version):(\S+)/m.exec(info)?.[1] ?? '0'
   if (olderThan(version, 6, 2)) problems.push(`Redis ${version} is too old. Use Redis 6.2 or newer, or Valkey.`)
   const setting = async (name: string): Promise<string | undefined> => {
@@ -38,6 +61,10 @@ export const inspectRedis = async (redis: Redis): Promise<RedisReport> => {
   if (listpack > 0 && listpack < 512)
     warnings.push(
       `Redis needs about a third more memory for each timer at hash-max-listpack-value ${listpack}. Set it to 512.`,
+    )
+  if (asCluster && (await setting('cluster-require-full-coverage')) === 'yes')
+    warnings.push(
+      'The whole cluster stops when one master is lost with its replicas. Set cluster-require-full-coverage no, and only its part does.',
     )
   const persistence = appends ? 'an append-only file' : (await setting('save')) === '' ? 'nothing' : 'snapshots'
   return { version, persistence, problems, warnings }

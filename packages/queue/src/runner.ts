@@ -1,7 +1,9 @@
 import { DelayedError, type Job, Worker } from 'bullmq'
+import { isCluster } from './address.ts'
 import { workerConnection } from './connection.ts'
 import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
+import { type Place, placeOf } from './shards.ts'
 
 /** All that a processor can answer. */
 export type Outcome =
@@ -20,6 +22,8 @@ export type Processor<Q extends QueueName> = { [N in JobName<Q>]: (data: Jobs[Q]
 
 export interface RunnerOptions extends QueueOptions {
   concurrency: number
+  /** Where this queue is in Redis, when it is one of the timers' shards. */
+  place?: Place
   /** Called for each job that was dropped, and for each that threw. */
   onDrop?: (queue: QueueName, job: string, reason: string) => void
   onError: (queue: QueueName, error: unknown) => void
@@ -39,7 +43,9 @@ export interface Runner {
  * used again.
  */
 export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<Q>, options: RunnerOptions): Runner => {
-  const connection = workerConnection(options.redisUrl)
+  const { redisUrl, prefix = defaultPrefix } = options
+  const place = options.place ?? placeOf(queue, prefix, isCluster(redisUrl))
+  const connection = workerConnection(redisUrl)
   const run = async (job: Job): Promise<Outcome> => {
     const process =
       Object.hasOwn(processor, job.name) && (processor[job.name as JobName<Q>] as (data: unknown) => Promise<Outcome>)
@@ -53,7 +59,7 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
     }
   }
   const worker = new Worker(
-    queue,
+    place.name,
     async (job, token) => {
       const outcome = await run(job)
       if (outcome.do === 'retry') {
@@ -64,7 +70,7 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
     },
     {
       connection,
-      prefix: options.prefix ?? defaultPrefix,
+      prefix: place.prefix,
       concurrency: options.concurrency,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
@@ -72,6 +78,8 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       lockDuration: 10_000,
       stalledInterval: 5_000,
       maxStalledCount: Number.MAX_SAFE_INTEGER,
+      // After an error of the connection's; without it a shard would stand still for 15 s.
+      runRetryDelay: 500,
     },
   )
   worker.on('error', (error) => options.onError(queue, error))

@@ -1,7 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Timer } from '@lapse/domain'
+import type { Job, Queue } from 'bullmq'
 import { timerId, type WakeUp } from './jobs.ts'
 import type { Queues } from './queues.ts'
+import { shardOf } from './shards.ts'
+import { removeWatermark } from './upkeep.ts'
 
 /** One pipeline at a time, so that no burst keeps a producer's command waiting past its time. */
 const chunk = 1_000
@@ -24,8 +27,7 @@ export interface StandingTimer {
 export class Timers {
   readonly #queues: Queues
   readonly #horizonMs: number
-  #gathered: Timer[] = []
-  #sending: Promise<void> | undefined
+  readonly #gathered = new Map<Queue, { readonly timers: Timer[]; readonly sent: Promise<void> }>()
 
   constructor(queues: Queues, { horizonMs = Number.POSITIVE_INFINITY }: TimerOptions = {}) {
     this.#queues = queues
@@ -36,50 +38,170 @@ export class Timers {
    * Enqueues a wake-up at exactly `dueAt`, wherever this process's clock stands. What comes in one turn of the event loop
    * goes out in one pipeline: a write for each would take a third of what issuing costs.
    */
-  arm(timers: readonly Timer[]): Promise<void> {
+  async arm(timers: readonly Timer[]): Promise<void> {
     const near = timers.filter((timer) => timer.dueAt - Date.now() <= this.#horizonMs)
-    if (near.length === 0 || near.length >= few) return this.#send(near)
-    this.#gathered.push(...near)
-    this.#sending ??= turn().then(() => {
-      const together = this.#gathered
-      this.#gathered = []
-      this.#sending = undefined
-      return this.#send(together)
-    })
-    return this.#sending
+    if (near.length === 0) return
+    // It tells workers to look here, and need not be waited for.
+    this.#queues.divisions.claim().catch(() => {})
+    const send = near.length < few ? this.#sendTogether : this.#send
+    // One shard that cannot be reached does not keep the others from being told.
+    const groups = byShard(this.#queues.shards(), near)
+    const sent = await Promise.allSettled([...groups].map(([shard, own]) => send.call(this, shard, own)))
+    const failed = sent.find((one) => one.status === 'rejected')
+    if (failed) throw failed.reason
   }
 
   async disarm(timers: readonly Timer[]): Promise<void> {
-    await Promise.all(timers.map((timer) => this.#queues.timers.remove(timerId(timer))))
+    const shards = this.#queues.shards()
+    await Promise.all(timers.map((timer) => shardFor(shards, timer.id).remove(timerId(timer))))
   }
 
-  /** Those that do not stand in Redis, in whatever state. */
+  /**
+   * Takes away what is due and would be looked at for nothing: after a burst BullMQ would hand out and put away each job by
+   * itself, which costs more than the ends themselves. What somebody has in hand is left alone, and what is missed here is
+   * answered like any other.
+   */
+  async dismiss(isOver: (id: string) => boolean): Promise<void> {
+    for (const count of await this.#queues.divisions.all())
+      await Promise.all(this.#queues.shards(count).map((shard) => this.#dismissFrom(shard, isOver)))
+  }
+
+  /** Those that do not stand in Redis, in whatever state, and however many shards there are. */
   async missing(timers: readonly Timer[]): Promise<Timer[]> {
-    const { redis, timers: queue } = this.#queues
-    const asked = redis.pipeline()
-    for (const timer of timers) asked.exists(queue.toKey(timerId(timer)))
-    const answers = (await asked.exec()) ?? []
-    const failed = answers.find(([error]) => error)?.[0]
-    if (failed) throw failed
-    return timers.filter((_, i) => answers[i]?.[1] !== 1)
+    let missing = timers
+    for (const count of await this.#queues.divisions.all()) missing = await this.#absent(missing, count)
+    return [...missing]
   }
 
   /** The same timers, with how each of them stands in Redis. */
-  standing<T extends Timer>(timers: readonly T[]): Promise<(T & { standing: StandingTimer | undefined })[]> {
-    return Promise.all(
-      timers.map(async (timer) => {
-        const job = await this.#queues.timers.getJob(timerId(timer))
-        const standing = job && { state: await job.getState(), firesAt: new Date(job.timestamp + job.delay) }
-        return { ...timer, standing }
-      }),
-    )
+  async standing<T extends Timer>(timers: readonly T[]): Promise<(T & { standing: StandingTimer | undefined })[]> {
+    const counts = await this.#queues.divisions.all()
+    return Promise.all(timers.map(async (timer) => ({ ...timer, standing: await this.#find(timer, counts) })))
   }
 
-  async #send(timers: readonly Timer[]): Promise<void> {
-    for (let i = 0; i < timers.length; i += chunk)
-      await this.#queues.timers.addBulk(timers.slice(i, i + chunk).map(jobOf))
+  /**
+   * Moves what still waits in shards of a number that nobody uses any more to where it belongs now, and forgets those that
+   * are empty. A timer stands in both places for a moment, and may come twice, which the row does not mind.
+   */
+  async moveAbandoned(): Promise<number> {
+    const { divisions } = this.#queues
+    let moved = 0
+    for (const count of await divisions.abandoned()) {
+      const shards = this.#queues.shards(count)
+      for (const shard of shards) moved += await this.#empty(shard)
+      const left = await Promise.all(shards.map((shard) => shard.getJobCountByTypes(...anyState)))
+      if (left.some((jobs) => jobs > 0)) continue
+      await removeWatermark(this.#queues, count)
+      await Promise.all(shards.map((shard) => shard.trimEvents(0)))
+      await divisions.forget(count)
+    }
+    return moved
+  }
+
+  async #empty(shard: Queue): Promise<number> {
+    for (let moved = 0; ; ) {
+      const jobs: Job<WakeUp>[] = await shard.getDelayed(0, chunk - 1)
+      if (jobs.length === 0) return moved
+      await this.arm(jobs.map(timerOf))
+      // What has begun to run in the meantime is locked, and ends by itself.
+      const removed = await Promise.allSettled(jobs.map((job) => job.remove()))
+      if (removed.every(({ status }) => status === 'rejected')) return moved
+      moved += jobs.length
+    }
+  }
+
+  async #dismissFrom(shard: Queue, isOver: (id: string) => boolean): Promise<void> {
+    const { redis } = this.#queues
+    const [wait, delayed] = [shard.toKey('wait'), shard.toKey('delayed')]
+    const take = async (from: string, jobs: readonly string[]): Promise<boolean> => {
+      const over = jobs.filter((job) => isOver(job.slice(0, uuidLength)))
+      if (over.length === 0) return false
+      const keys = over.map((job) => shard.toKey(job))
+      await redis.eval(dismissal, 1 + over.length, from, ...keys, from === wait ? 'LREM' : 'ZREM', ...over)
+      // Where most of it stays the rest is not worth the way.
+      return over.length > chunk / 2
+    }
+    // Workers take from the right, and bring a thousand over from what is delayed each time they look.
+    while (await take(wait, await redis.lrange(wait, -chunk, -1))) {}
+    const due = () => redis.zrangebyscore(delayed, 0, (Date.now() + 1) * scorePerMs, 'LIMIT', 0, chunk)
+    while (await take(delayed, await due())) {}
+  }
+
+  async #absent(timers: readonly Timer[], count: number): Promise<Timer[]> {
+    const { redis } = this.#queues
+    const absent = [...byShard(this.#queues.shards(count), timers)].map(async ([shard, own]) => {
+      const asked = redis.pipeline()
+      for (const timer of own) asked.exists(shard.toKey(timerId(timer)))
+      const answers = (await asked.exec()) ?? []
+      const failed = answers.find(([error]) => error)?.[0]
+      if (failed) throw failed
+      return own.filter((_, i) => answers[i]?.[1] !== 1)
+    })
+    return (await Promise.all(absent)).flat()
+  }
+
+  async #find(timer: Timer, counts: readonly number[]): Promise<StandingTimer | undefined> {
+    for (const count of counts) {
+      const job = await shardFor(this.#queues.shards(count), timer.id).getJob(timerId(timer))
+      if (job) return { state: await job.getState(), firesAt: new Date(job.timestamp + job.delay) }
+    }
+    return undefined
+  }
+
+  #sendTogether(shard: Queue, timers: readonly Timer[]): Promise<void> {
+    const gathered = this.#gathered.get(shard)
+    if (gathered) {
+      gathered.timers.push(...timers)
+      return gathered.sent
+    }
+    const together = [...timers]
+    const sent = turn().then(() => {
+      this.#gathered.delete(shard)
+      return this.#send(shard, together)
+    })
+    this.#gathered.set(shard, { timers: together, sent })
+    return sent
+  }
+
+  async #send(shard: Queue, timers: readonly Timer[]): Promise<void> {
+    for (let i = 0; i < timers.length; i += chunk) await shard.addBulk(timers.slice(i, i + chunk).map(jobOf))
   }
 }
+
+/** A job's id begins with the id of its resource. */
+const uuidLength = 36
+
+/** BullMQ orders what is delayed by its millisecond, and within it by when it was added. */
+const scorePerMs = 0x1000
+
+/** Only what is still there: a worker may have taken it a moment ago. Near the end of a long list that is soon found. */
+const dismissal = `
+for i = 2, #KEYS do
+  local job = ARGV[i]
+  local found = ARGV[1] == 'LREM' and redis.call('LREM', KEYS[1], -1, job) or redis.call('ZREM', KEYS[1], job)
+  if found == 1 then redis.call('DEL', KEYS[i]) end
+end`
+
+const anyState = ['delayed', 'waiting', 'active', 'prioritized'] as const
+
+const shardFor = (shards: readonly Queue[], id: string): Queue => shards[shardOf(id, shards.length)] as Queue
+
+const byShard = (shards: readonly Queue[], timers: readonly Timer[]): Map<Queue, Timer[]> => {
+  const groups = new Map<Queue, Timer[]>()
+  for (const timer of timers) {
+    const shard = shardFor(shards, timer.id)
+    const group = groups.get(shard)
+    if (group) group.push(timer)
+    else groups.set(shard, [timer])
+  }
+  return groups
+}
+
+const timerOf = ({ name, data, timestamp, delay }: Job<WakeUp>): Timer => ({
+  ...data,
+  step: name as Timer['step'],
+  dueAt: timestamp + delay,
+})
 
 const jobOf = (timer: Timer) => {
   const { id, kind, version, offset, dueAt } = timer

@@ -21,22 +21,33 @@ export interface Watermark {
   readonly at: Date
 }
 
-const key = (queues: Queues) => `${queues.prefix}:look-ahead`
+/** One beside each shard of the timers, for of a cluster's masters each can forget for itself. */
+const keys = (queues: Queues, shards?: number) => queues.shards(shards).map(({ opts }) => `${opts.prefix}:look-ahead`)
 
-/** `undefined` when Redis has forgotten it, and with it, maybe, timers. Throws when Redis is away. */
+/**
+ * `undefined` when Redis has forgotten it, of one shard even, and with it, maybe, timers: so too for a number of shards
+ * that has not been used yet. Throws when Redis is away, or one of its masters.
+ */
 export const readWatermark = async (queues: Queues): Promise<Watermark | undefined> => {
-  const text = await queues.redis.get(key(queues))
-  if (text === null) return undefined
-  const { through, at } = JSON.parse(text) as { through: string; at: string }
-  return { through: new Date(through), at: new Date(at) }
+  const texts = await Promise.all(keys(queues).map((key) => queues.redis.get(key)))
+  const marks = texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Record<keyof Watermark, string>)
+  if (marks.length < texts.length) return undefined
+  const least = (name: keyof Watermark) => new Date(Math.min(...marks.map((mark) => Date.parse(mark[name]))))
+  return { through: least('through'), at: least('at') }
 }
 
 /** Only while Redis remembers the one before: a flush in the meantime must not go unnoticed. */
 export const moveWatermark = async (queues: Queues, watermark: Watermark): Promise<void> => {
-  await queues.redis.set(key(queues), JSON.stringify(watermark), 'XX')
+  await Promise.all(keys(queues).map((key) => queues.redis.set(key, JSON.stringify(watermark), 'XX')))
 }
 
 /** Begins anew: nothing has been looked at. Done before anything is put back, so that a flush from then on is noticed. */
 export const resetWatermark = async (queues: Queues): Promise<void> => {
-  await queues.redis.set(key(queues), JSON.stringify({ through: new Date(0), at: new Date(0) }))
+  const nothing = JSON.stringify({ through: new Date(0), at: new Date(0) })
+  await Promise.all(keys(queues).map((key) => queues.redis.set(key, nothing)))
+}
+
+/** Of a number of shards that is not used any more: whoever comes back to it begins anew. */
+export const removeWatermark = async (queues: Queues, shards: number): Promise<void> => {
+  await Promise.all(keys(queues, shards).map((key) => queues.redis.del(key)))
 }

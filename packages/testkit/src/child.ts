@@ -41,7 +41,7 @@ export const spawnChild = (
     signal: (signal) => void child.kill(signal),
     ready: async (probe) => {
       const answered = async () => !running() || ((await probe()) as boolean)
-      await until(answered, { timeout: 20_000, what: `${name} getting ready` }).catch((error: Error) => {
+      await until(answered, { timeout: 60_000, what: `${name} getting ready` }).catch((error: Error) => {
         child.kill('SIGKILL')
         throw new Error(`${error.message}\n${output}`)
       })

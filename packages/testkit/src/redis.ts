@@ -56,13 +56,10 @@ export const privateRedis = async ({
     ...settings,
   }
   const args = Object.entries(configuration).flatMap(([name, value]) => [`--${name}`, value])
-  const libraries = setting('LAPSE_REDIS_LIB')
-  const env = libraries ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env
   let server: Child | undefined
 
   const start = async () => {
-    server = spawnChild(setting('LAPSE_REDIS_SERVER'), args, { env, name: 'redis' })
-    await server.ready(() => ask(url, (client) => client.ping()))
+    server = await spawnRedis(args, url)
   }
   const end = async (signal: NodeJS.Signals) => {
     const ending = server
@@ -81,11 +78,21 @@ export const privateRedis = async ({
     kill: () => end('SIGKILL'),
     pause: () => server?.signal('SIGSTOP'),
     resume: () => server?.signal('SIGCONT'),
-    flush: async () => void (await ask(url, (client) => client.flushall())),
+    flush: async () => void (await askRedis(url, (client) => client.flushall())),
   }
 }
 
-const ask = async <T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> => {
+/** Starts the server program and waits until it answers. */
+export const spawnRedis = async (args: readonly string[], url: string): Promise<Child> => {
+  const libraries = setting('LAPSE_REDIS_LIB')
+  const env = libraries ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env
+  const server = spawnChild(setting('LAPSE_REDIS_SERVER'), args, { env, name: 'redis' })
+  await server.ready(() => askRedis(url, (client) => client.ping()))
+  return server
+}
+
+/** Over a connection of its own, which is gone afterwards. */
+export const askRedis = async <T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> => {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
   client.on('error', () => {})
   try {

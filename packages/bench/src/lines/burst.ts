@@ -1,6 +1,7 @@
+import { allEnded, comes, inTime, mustBeAhead, newestEvent } from '../ends.ts'
 import { type Ground, onFreshGround } from '../ground.ts'
 import { mailed, plain } from '../lapse.config.ts'
-import { chunks, type Figure, type Line, median, sleep, times } from '../measure.ts'
+import { chunks, type Figure, type Line, median, times } from '../measure.ts'
 import { withWorker, withYardstick } from '../processes.ts'
 import { analyze, fillRows, verifyEnded } from '../rows.ts'
 
@@ -53,25 +54,14 @@ const drain = (count: number, kind: typeof plain.name | typeof mailed.name, prob
           await ground.lapse.issueAll(batch)
         }
         await analyze(ground)
+        const since = await newestEvent(ground)
         await comes(due())
-        const endedAt = await allEnded(ground, count, due())
+        const endedAt = await allEnded(ground, since, count, due().getTime() + 60_000)
         problems.push(...(await verifyEnded(ground, `burst of ${kind}`, count)))
         return endedAt
       }),
     ),
   )
-
-/** Looks at the newest event, which costs next to nothing, and counts only when that could have been the last. */
-const allEnded = async ({ pool }: Ground, count: number, due: Date): Promise<number> => {
-  const deadline = due.getTime() + 60_000
-  for (; Date.now() < deadline; await sleep(5)) {
-    const newest = await pool.query({ name: 'newest', text: 'SELECT max(id)::float8 AS id FROM event' })
-    if (newest.rows[0].id < 2 * count) continue
-    const ended = await pool.query(`SELECT count(*)::float8 AS n FROM event WHERE type = 'expired'`)
-    if (ended.rows[0].n >= count) break
-  }
-  return Date.now()
-}
 
 const drainBare = (count: number): Promise<number> =>
   inTime(count * 0.1, (due) =>
@@ -110,34 +100,4 @@ const addJobs = async ({ queue }: Ground, ids: readonly string[], due: Date): Pr
     )
   }
   await comes(due)
-}
-
-class TooLate extends Error {}
-
-/**
- * Seconds from `due()` to what `measure` answers. The instant is set when first asked for, `armingMs` and a second
- * ahead; when that was not enough to arm everything, all is done again with twice the time.
- */
-const inTime = async (armingMs: number, measure: (due: () => Date) => Promise<number>): Promise<number> => {
-  let instant: Date | undefined
-  const due = () => {
-    instant ??= new Date(Date.now() + 1_000 + armingMs)
-    return instant
-  }
-  try {
-    const endedAt = await measure(due)
-    return (endedAt - due().getTime()) / 1000
-  } catch (error) {
-    if (!(error instanceof TooLate) || armingMs > 60_000) throw error
-    return inTime(2 * armingMs, measure)
-  }
-}
-
-const comes = async (due: Date): Promise<void> => {
-  mustBeAhead(due)
-  await sleep(due.getTime() - Date.now())
-}
-
-const mustBeAhead = (due: Date): void => {
-  if (due.getTime() - Date.now() < 300) throw new TooLate('This machine is too busy to arm everything in time.')
 }

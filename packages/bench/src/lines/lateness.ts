@@ -1,6 +1,7 @@
-import { type Ground, onFreshGround } from '../ground.ts'
+import { spread, watch } from '../ends.ts'
+import { onFreshGround } from '../ground.ts'
 import { plain } from '../lapse.config.ts'
-import { type Figure, type Line, percentile, sleep, times } from '../measure.ts'
+import { type Figure, type Line, percentile } from '../measure.ts'
 import { withWorker, withYardstick } from '../processes.ts'
 import { analyze, verifyEnded } from '../rows.ts'
 
@@ -44,32 +45,11 @@ const latenessOf = (count: number, spreadMs: number, problems: string[]): Promis
       const dues = spread(count, spreadMs)
       const issued = await ground.lapse.issueAll(dues.map((expiresAt) => ({ kind: plain.name, expiresAt })))
       await analyze(ground)
-      const seen = await watch(ground, count, Date.now() + spreadMs + 10_000)
+      const seen = await watch(ground, 0, count, Date.now() + spreadMs + 10_000)
       problems.push(...(await verifyEnded(ground, 'lateness', count)))
       return issued.flatMap(({ id, endsAt }) => (seen.get(id) ?? Number.POSITIVE_INFINITY) - endsAt.getTime())
     }),
   )
-
-/** When each end could first be seen, by the database's clock. It looks every two milliseconds or so. */
-const watch = async ({ pool }: Ground, count: number, deadline: number): Promise<Map<string, number>> => {
-  const seen = new Map<string, number>()
-  let newest = 0
-  while (seen.size < count && Date.now() < deadline) {
-    const { rows } = await pool.query<{ id: number; resource_id: string; at: number }>({
-      name: 'watch',
-      text: `SELECT id::float8, resource_id, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS at
-        FROM event WHERE id > $1 AND type = 'expired'`,
-      // A little back each time, for ids may become visible out of their order.
-      values: [newest - 50],
-    })
-    for (const { id, resource_id, at } of rows) {
-      if (!seen.has(resource_id)) seen.set(resource_id, at)
-      newest = Math.max(newest, id)
-    }
-    await sleep(2)
-  }
-  return seen
-}
 
 const bareLateness = (count: number, spreadMs: number): Promise<number[]> =>
   onFreshGround((ground) =>
@@ -85,8 +65,3 @@ const bareLateness = (count: number, spreadMs: number): Promise<number[]> =>
       return (await report).lateness
     }),
   )
-
-const spread = (count: number, ms: number): Date[] => {
-  const first = Date.now() + 1_200
-  return times(count, (i) => new Date(first + Math.floor((i / count) * ms)))
-}

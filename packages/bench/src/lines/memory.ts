@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis'
 import { type Ground, onFreshGround } from '../ground.ts'
 import { reminded } from '../lapse.config.ts'
 import { chunks, type Line, times } from '../measure.ts'
+import { usedMemory } from '../size.ts'
 
 const timers = 3
 const day = 86_400_000
@@ -53,9 +53,6 @@ export const memory: Line = async ({ quick }) => {
     ],
   }
 }
-
-const usedMemory = async (redis: Redis): Promise<number> =>
-  Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1])
 
 /** The mean of a sample. */
 const jobSize = async ({ redis, prefix }: Ground, queue: string): Promise<number> => {

@@ -1,5 +1,6 @@
 import type { Sql } from '../database.ts'
 import type { Channel } from '../kind.ts'
+import { readLoss } from '../restored.ts'
 import { deadLately, expectSweep, oldestPending, sinceSweep, sweptLately } from './measures.ts'
 
 export interface AlertLimits {
@@ -11,7 +12,7 @@ export interface AlertLimits {
   readonly sweepMs?: number | undefined
 }
 
-export type AlertName = 'dead-deliveries' | `oldest-pending-${Channel}` | 'swept-not-fired' | 'not-swept'
+export type AlertName = 'dead-deliveries' | `oldest-pending-${Channel}` | 'swept-not-fired' | 'not-swept' | 'restored'
 
 interface Words {
   readonly title: string
@@ -50,6 +51,12 @@ export const alerts: Readonly<Record<AlertName, Words>> = {
     calm: 'it is swept again',
     advice: 'Start a worker, or see what keeps those that run from their work: "lapse doctor", and what they log.',
   },
+  restored: {
+    title: 'PostgreSQL was restored from a backup',
+    calm: 'what a backup did not have was seen to',
+    advice:
+      '"lapse restored" lists what is live again although it had ended, and "lapse restored --revoke" ends it. Then "lapse restored --done".',
+  },
 }
 
 export const alertNames = Object.keys(alerts) as AlertName[]
@@ -74,6 +81,7 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
   const waiting = await oldestPending(db)
   const swept = await sweptLately(db)
   const unsweptMs = (await sinceSweep(db)) ?? 0
+  const loss = await readLoss(db)
   return [
     {
       name: 'dead-deliveries',
@@ -99,6 +107,14 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
       isSo: unsweptMs > sweepMs,
       value: Math.round(unsweptMs / 1_000),
       detail: `Nobody has swept for ${lasting(unsweptMs)}; the limit is ${lasting(sweepMs)}.`,
+    },
+    {
+      name: 'restored',
+      isSo: loss !== undefined,
+      value: loss ? Math.round((loss.until.getTime() - loss.since.getTime()) / 1_000) : 0,
+      detail: loss
+        ? `What happened after ${loss.since.toISOString()} and up to ${loss.until.toISOString()} is lost.`
+        : 'Nothing is lost.',
     },
   ]
 }

@@ -70,7 +70,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: 
 
   const deliver = async (channel: Channel, id: string): Promise<Outcome> => {
     if (stopped) return retryIn(0)
-    const result = await domain.deliveries.claim(id, leaseMs)
+    const result = await domain.deliveries.claim(id, leaseMs, channel)
     if (result.verdict === 'later') return retryIn(result.inMs)
     if (result.verdict === 'settled') return drop(result.reason)
     const { claim } = result

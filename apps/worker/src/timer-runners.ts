@@ -1,0 +1,57 @@
+import { isCluster, type Lapse, type Place, type Runner, timerPlaces } from 'lapse'
+
+const beatMs = 1_000
+
+/**
+ * Runs the shards of the timers: of this worker's own number of them, and of every other number that somebody uses or that
+ * still holds timers. So old and new processes may run side by side while the number is changed.
+ */
+export class TimerRunners {
+  readonly #lapse: Lapse
+  readonly #places: (count: number) => Place[]
+  readonly #start: (place: Place) => Runner
+  readonly #running = new Map<number, readonly Runner[]>()
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(
+    lapse: Lapse,
+    { redisUrl, prefix }: { redisUrl: string; prefix: string },
+    start: (place: Place) => Runner,
+  ) {
+    this.#lapse = lapse
+    this.#places = (count) => timerPlaces(count, prefix, isCluster(redisUrl))
+    this.#start = start
+    this.#run(lapse.queues.divisions.own)
+    const beat = async (): Promise<void> => {
+      // While Redis is away everything stays as it is.
+      await this.#follow().catch(() => {})
+      if (!this.#stopped) this.#timer = setTimeout(beat, beatMs)
+    }
+    void beat()
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    await Promise.all([...this.#running.values()].flat().map((runner) => runner.close(deadlineMs)))
+  }
+
+  /** Says that its own number is in use, and runs what others say. */
+  async #follow(): Promise<void> {
+    const { divisions } = this.#lapse.queues
+    await divisions.claim()
+    const wanted = await divisions.all()
+    if (this.#stopped) return
+    for (const count of wanted) if (!this.#running.has(count)) this.#run(count)
+    for (const [count, runners] of this.#running)
+      if (!wanted.includes(count)) {
+        this.#running.delete(count)
+        await Promise.all(runners.map((runner) => runner.close(1_000)))
+      }
+  }
+
+  #run(count: number): void {
+    this.#running.set(count, this.#places(count).map(this.#start))
+  }
+}

@@ -1,0 +1,36 @@
+import type { Timer } from '@lapse/domain'
+import type { Queues } from './queues.ts'
+
+/** A timer as it waits in Redis, whoever has put it there. */
+export interface WaitingTimer extends Pick<Timer, 'id' | 'step' | 'version' | 'offset'> {
+  readonly firesAt: number
+  /** Takes it away, unless it is being worked on. */
+  remove(): Promise<unknown>
+}
+
+const jobId = /^(?<id>[0-9a-f-]{36})-(?<step>remind|expire|end-grace)(?:-(?<offset>\d+))?-v(?<version>\d+)$/
+
+/** BullMQ keeps the instant of a delayed job in all but the last twelve bits of its score. */
+const scale = 0x1000
+
+/** All timers that wait while it reads, page by page; some may come twice. */
+export async function* waitingTimers({ redis, shards, divisions }: Queues): AsyncGenerator<WaitingTimer[]> {
+  for (const queue of (await divisions.all()).flatMap((count) => shards(count)))
+    for (let cursor = '0'; ; ) {
+      const [next, found] = await redis.zscan(queue.toKey('delayed'), cursor, 'COUNT', 1_000)
+      const page: WaitingTimer[] = []
+      for (let i = 0; i < found.length; i += 2) {
+        const [name = '', score] = [found[i], found[i + 1]]
+        const { id, step, offset, version } = jobId.exec(name)?.groups ?? {}
+        if (!id) continue
+        page.push({
+          ...{ id, step: step as Timer['step'], version: Number(version), firesAt: Math.floor(Number(score) / scale) },
+          ...(offset !== undefined && { offset: Number(offset) }),
+          remove: () => queue.remove(name),
+        })
+      }
+      if (page.length > 0) yield page
+      cursor = next
+      if (cursor === '0') break
+    }
+}

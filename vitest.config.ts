@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The packages' sources are tested, not what was built of them.
 const conditions = ['source', 'module', 'node', 'development|production']
@@ -7,10 +8,30 @@ const fromSource = { resolve: { conditions }, ssr: { resolve: { conditions, exte
 const unit = '{packages,apps,examples,scripts}/**/*.unit.test.ts'
 const exclude = ['**/node_modules/**', '**/dist/**', '.data/**']
 
+// Whoever comes last keeps all others waiting: these take longest.
+const long = [
+  'chaos/test/chaos',
+  'worker/test/recovery',
+  'api/test/browser',
+  'worker/test/mail.',
+  'worker/test/http-calls',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = long.findIndex((part) => moduleId.includes(part))
+      return at < 0 ? long.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   test: {
     // Each integration file brings processes of its own; more files at once would only make them wait for each other.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       // They share nothing but what they import: once is enough.
       { ...fromSource, test: { name: 'unit', include: [unit], exclude, isolate: false } },

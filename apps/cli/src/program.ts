@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { cleanup } from './commands/cleanup.ts'
 import { deliveries } from './commands/deliveries.ts'
 import { doctor } from './commands/doctor.ts'
@@ -10,7 +10,7 @@ import { restored } from './commands/restored.ts'
 import { sweep } from './commands/sweep.ts'
 import { tokens } from './commands/tokens.ts'
 import { webhooks } from './commands/webhooks.ts'
-import { codes } from './failure.ts'
+import { codes, explain } from './failure.ts'
 
 export const createProgram = (): Command => {
   const program = new Command()
@@ -27,4 +27,19 @@ Exit codes: ${codes.well} all is well, ${codes.wrong} something is wrong or was 
   for (const add of [migrate, doctor, inspect, forecast, sweep, rearm, restored, cleanup, tokens, deliveries, webhooks])
     add(program)
   return program
+}
+
+/** Does what was typed, says what is to be said of it, and leaves its exit code with the process. */
+export const runCommand = async (args: readonly string[]): Promise<void> => {
+  try {
+    await createProgram().parseAsync(args, { from: 'user' })
+  } catch (error) {
+    // Commander has said what it has to say.
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? codes.well : codes.usage
+    else {
+      const { message, code } = explain(error)
+      console.error(message)
+      process.exitCode = code
+    }
+  }
 }

@@ -5,7 +5,7 @@ import { privateRedis } from '@lapse/testkit'
 import type { Command } from 'commander'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { createProgram } from '../src/program.ts'
-import { run, runIn, stage } from './stage.ts'
+import { runIn, stage } from './stage.ts'
 
 let app: Awaited<ReturnType<typeof stage>>
 beforeAll(async () => {
@@ -27,12 +27,12 @@ const helpOf = async (args: readonly string[]): Promise<string> => {
   return out
 }
 
-// Each command is a process of its own, which takes a while on a busy machine.
+// Some commands are processes of their own, which take a while on a busy machine.
 vi.setConfig({ testTimeout: 120_000 })
 
 describe('the command line', () => {
   it('says what there is, and each command shows an example', async () => {
-    const { code, out } = await run({}, '--help')
+    const { code, out } = await runIn(tmpdir(), {}, '--help')
     expect(code).toBe(0)
     const names = [...out.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
     const groups = {

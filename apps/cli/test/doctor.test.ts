@@ -2,7 +2,7 @@ import { privateRedis } from '@lapse/testkit'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { stage } from './stage.ts'
 
-// Each look is a process of its own, which takes a while on a busy machine.
+// Some look for what is not there, which takes a while on a busy machine.
 vi.setConfig({ testTimeout: 120_000 })
 
 interface Finding {

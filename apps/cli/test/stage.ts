@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { testDatabase, testRedis, until } from '@lapse/testkit'
 import { createLapse } from 'lapse'
 import pg from 'pg'
-import { afterAll } from 'vitest'
+import { afterAll, vi } from 'vitest'
+import { runCommand } from '../src/program.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const secret = 'a secret for the tests of the command line'
@@ -15,8 +17,6 @@ export interface Ran {
 }
 
 /** Runs `lapse` as it is installed, in a process of its own. */
-export const run = (env: Record<string, string>, ...args: string[]): Promise<Ran> => runIn(root, env, ...args)
-
 export const runIn = (cwd: string, env: Record<string, string>, ...args: string[]): Promise<Ran> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [`${root}/apps/cli/bin/lapse.js`, ...args], {
@@ -33,6 +33,41 @@ export const runIn = (cwd: string, env: Record<string, string>, ...args: string[
     })
     child.once('error', reject).once('close', (code) => resolve({ code, ...seen }))
   })
+
+let turn: Promise<unknown> = Promise.resolve()
+
+/**
+ * Runs `lapse` in this process, which takes a tenth of the time: one after the other, for what it reads and says is the
+ * process's. That an installed `lapse` does the same is for `runIn`.
+ */
+const run = (env: Record<string, string>, ...args: string[]): Promise<Ran> => {
+  const ran = turn.then(async () => {
+    const seen = { out: '', err: '' }
+    const { env: before } = process
+    const hear =
+      (to: 'out' | 'err', end = '') =>
+      (text: unknown) => {
+        seen[to] += (typeof text === 'string' ? text : inspect(text)) + end
+        return true
+      }
+    const spies = [
+      vi.spyOn(process.stdout, 'write').mockImplementation(hear('out')),
+      vi.spyOn(process.stderr, 'write').mockImplementation(hear('err')),
+      vi.spyOn(console, 'error').mockImplementation(hear('err', '\n')),
+    ]
+    process.env = { PATH: before.PATH, ...env }
+    try {
+      await runCommand(args)
+      return { code: Number(process.exitCode ?? 0), ...seen }
+    } finally {
+      process.env = before
+      process.exitCode = undefined
+      for (const spy of spies) spy.mockRestore()
+    }
+  })
+  turn = ran.catch(() => {})
+  return ran
+}
 
 /** An application with a database and a part of Redis of its own, and the command line on the same. */
 export const stage = async (redis: { url: string; prefix?: string } = testRedis()) => {

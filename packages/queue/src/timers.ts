@@ -117,7 +117,7 @@ export class Timers {
       const over = jobs.filter((job) => isOver(job.slice(0, uuidLength)))
       if (over.length === 0) return false
       const keys = over.map((job) => shard.toKey(job))
-      await redis.eval(dismissal, 1 + over.length, from, ...keys, from === wait ? 'LREM' : 'ZREM', ...over)
+      await redis.eval(dismissal, 1 + over.length, from, ...keys, from === wait ? 'list' : 'set', ...over)
       // Where most of it stays the rest is not worth the way.
       return over.length > chunk / 2
     }
@@ -174,11 +174,18 @@ const uuidLength = 36
 /** BullMQ orders what is delayed by its millisecond, and within it by when it was added. */
 const scorePerMs = 0x1000
 
-/** Only what is still there: a worker may have taken it a moment ago. Near the end of a long list that is soon found. */
+/**
+ * Only what is still there: a worker may have taken it a moment ago. In a list it is looked for where it stood, at the end,
+ * for the whole of a long one would take its time.
+ */
 const dismissal = `
+local inList, there = ARGV[1] == 'list', {}
+if inList then for _, job in ipairs(redis.call('LRANGE', KEYS[1], -${chunk}, -1)) do there[job] = true end end
 for i = 2, #KEYS do
   local job = ARGV[i]
-  local found = ARGV[1] == 'LREM' and redis.call('LREM', KEYS[1], -1, job) or redis.call('ZREM', KEYS[1], job)
+  local found = 0
+  if not inList then found = redis.call('ZREM', KEYS[1], job)
+  elseif there[job] then found = redis.call('LREM', KEYS[1], -1, job) end
   if found == 1 then redis.call('DEL', KEYS[i]) end
 end`
 

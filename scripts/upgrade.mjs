@@ -18,7 +18,8 @@ import { nextVersion, startApp } from './upgrade/versions.mjs'
 const LONGEST_MS = 1_000
 
 const [, , ...args] = process.argv
-const rows = args.includes('--quick') ? 50_000 : Number(args[args.indexOf('--rows') + 1]) || 1_000_000
+const given = args.includes('--rows') ? Number(args[args.indexOf('--rows') + 1]) : 1_000_000
+const rows = args.includes('--quick') ? 50_000 : given
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
 
 const FILL = `
@@ -59,6 +60,8 @@ const missed = async (owner) => {
 }
 
 await command(async () => {
+  if (!(Number.isInteger(rows) && rows > 0))
+    throw failure('--rows takes a whole number: npm run upgrade -- --rows 200000')
   process.chdir(root)
   await install()
   const compiled = generate().then(() => build('apps/api', 'apps/worker'))

@@ -60,6 +60,11 @@ describe('the command line', () => {
       expect(err).toMatch(said)
       expect(err).not.toMatch(/^\s+at /m)
     }
+    const kind = await app.run('restored', '--revoke', '--kind', 'invit')
+    expect([kind.code, kind.err]).toEqual([
+      2,
+      expect.stringMatching(/^There is no kind invit here\. There are: .*invite/),
+    ])
     const wrong = await app.runWith({ LAPSE_CONFIG: './nowhere.config.ts' }, 'sweep')
     expect([wrong.code, wrong.err]).toEqual([2, expect.stringMatching(/LAPSE_CONFIG names .*no such file/)])
   })

@@ -89,26 +89,39 @@ const long: Form['faults'] = [
 
 const fixedSeed = 2026
 
-/** @throws TypeError for an option that there is not */
+const options = {
+  brief: { type: 'boolean', default: false },
+  long: { type: 'boolean', default: false },
+  soak: { type: 'boolean', default: false },
+  seed: { type: 'string' },
+  minutes: { type: 'string' },
+  only: { type: 'string' },
+  'no-faults': { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const
+
+/** What somebody has typed and can mend: shown without a stack. */
+class UsageError extends Error {
+  readonly expected = true
+}
+
+const read = (args: readonly string[]) => {
+  try {
+    return parseArgs({ args: [...args], options }).values
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}. See: npm run chaos -- --help`)
+  }
+}
+
+/** @throws UsageError for what there is not */
 export const formOf = (args: readonly string[]): (Form & { readonly isSoak: boolean }) | undefined => {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      brief: { type: 'boolean', default: false },
-      long: { type: 'boolean', default: false },
-      soak: { type: 'boolean', default: false },
-      seed: { type: 'string' },
-      minutes: { type: 'string' },
-      only: { type: 'string' },
-      'no-faults': { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
+  const values = read(args)
   if (values.help) return undefined
   const name = values.soak ? 'soak' : values.long ? 'long' : values.brief ? 'brief' : 'short'
   const minutes = Number(values.minutes ?? { soak: 30, long: 10, brief: 0.3, short: 1.5 }[name])
   const seed = Number(values.seed ?? (values.long ? Math.floor(Math.random() * 2 ** 31) : fixedSeed))
-  if (!(minutes > 0) || !Number.isInteger(seed)) throw new TypeError('--minutes and --seed are numbers.')
+  if (!(minutes > 0) || !Number.isInteger(seed))
+    throw new UsageError('--minutes is a number above 0, and --seed a whole number.')
   const all = {
     soak: { rate: 20, longestSeconds: 20, pauseMs: 0, quietMs: 0, faults: [] },
     long: { rate: 15, longestSeconds: 20, pauseMs: 10_000, quietMs: 500, faults: long },
@@ -118,6 +131,10 @@ export const formOf = (args: readonly string[]): (Form & { readonly isSoak: bool
   const form = all[name]
   const isWanted = ([{ name: fault }]: readonly [FaultKind, number]) => fault.includes(values.only ?? '')
   const faults = values['no-faults'] ? [] : (form.faults as Form['faults']).filter(isWanted)
+  if (values.only !== undefined && faults.length === 0)
+    throw new UsageError(
+      `No fault of this form has ${JSON.stringify(values.only)} in its name. There are:\n  ${[...new Set(form.faults.map(([{ name }]) => name))].join('\n  ')}`,
+    )
   return {
     ...form,
     name,

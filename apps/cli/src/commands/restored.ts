@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { type Lapse, LapseError, type Restored, spanOf } from 'lapse'
+import { codes, Failure } from '../failure.ts'
 import { paint, print, printJson, table } from '../output.ts'
 import { requireRedis, withLapse } from '../services.ts'
 
@@ -77,6 +78,8 @@ Example:
     )
     .action(async ({ revoke: ends, kind, done, json }: Options) => {
       await withLapse(async (lapse) => {
+        if (kind !== undefined && !lapse.kinds.includes(kind))
+          throw new Failure(`There is no kind ${kind} here. There are: ${lapse.kinds.join(', ')}.`, codes.usage)
         await requireRedis(lapse)
         await recognize(lapse)
         const all = await lapse.restored.read()

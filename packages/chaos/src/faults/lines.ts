@@ -26,6 +26,9 @@ export const cutAfterCommit: FaultKind = {
   delays: true,
   run: async (stage, random, pauseMs) => {
     let left = 10
+    // It goes over the line as text when its connection is new.
+    stage.lost()
+    for (const { postgres } of appsOf(stage)) postgres.cut()
     for (const { postgres } of appsOf(stage))
       postgres.trap = (piece) => {
         if (left === 0 || !piece.includes('COMMIT') || random.chance(0.3)) return 'pass'

@@ -22,7 +22,6 @@ const later = (act: () => void) => void setTimeout(act, lateMs).unref()
 
 /** Takes webhooks, calls and what handlers tell. */
 export const httpSink = async (now: () => Instant, record: Note): Promise<Sink> => {
-  const sockets = new Set<Socket>()
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
@@ -39,19 +38,7 @@ export const httpSink = async (now: () => Instant, record: Note): Promise<Sink> 
     record({ ...seen, accepted: false })
   }
   const server = createHttpServer((request, response) => void handle(request, response).catch(() => response.destroy()))
-  server.on('connection', (socket) => sockets.add(socket.on('close', () => sockets.delete(socket))))
-  const sink: Sink = {
-    url: `http://127.0.0.1:${await listening(server)}`,
-    manner: 'take',
-    onArrival: () => {},
-    drop: () => {
-      for (const socket of sockets) socket.destroy()
-    },
-    close: () => {
-      server.close()
-      sink.drop()
-    },
-  }
+  const sink = await opened('http', server)
   return sink
 }
 
@@ -66,10 +53,8 @@ const read = ({ url = '', headers }: IncomingMessage, body: string): Omit<Arriva
 
 /** As much of SMTP as it takes to be sent a mail. Whose it is stands in the address, and what about in the subject. */
 export const mailSink = async (now: () => Instant, record: Note): Promise<Sink> => {
-  const sockets = new Set<Socket>()
   const server = createServer((socket) => {
-    sockets.add(socket.setNoDelay())
-    socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+    socket.setNoDelay().on('error', () => {})
     converse(socket, (mail, say) => {
       const seen = { ...readMail(mail), at: now() }
       sink.onArrival(seen.key)
@@ -83,18 +68,7 @@ export const mailSink = async (now: () => Instant, record: Note): Promise<Sink> 
       record({ ...seen, accepted: false })
     })
   })
-  const sink: Sink = {
-    url: `smtp://127.0.0.1:${await listening(server)}`,
-    manner: 'take',
-    onArrival: () => {},
-    drop: () => {
-      for (const socket of sockets) socket.destroy()
-    },
-    close: () => {
-      server.close()
-      sink.drop()
-    },
-  }
+  const sink = await opened('smtp', server)
   return sink
 }
 
@@ -132,5 +106,21 @@ const converse = (socket: Socket, onMail: (mail: string, say: (line: string) => 
   })
 }
 
-const listening = (server: Server): Promise<number> =>
-  new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)))
+const opened = async (scheme: 'http' | 'smtp', server: Server): Promise<Sink> => {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => sockets.add(socket.on('close', () => sockets.delete(socket))))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const drop = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    url: `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    manner: 'take',
+    onArrival: () => {},
+    drop,
+    close: () => {
+      server.close()
+      drop()
+    },
+  }
+}

@@ -8,23 +8,17 @@ const killed = async (stage: Stage, app: App): Promise<void> => {
   stage.lost()
 }
 
-export const workerKilled: FaultKind = {
-  name: 'a worker killed hard',
+const oneKilled = (name: string, among: (stage: Stage) => readonly App[]): FaultKind => ({
+  name,
   run: async (stage, random) => {
-    const worker = random.pick(stage.workers)
-    await killed(stage, worker)
-    await worker.start()
+    const app = random.pick(among(stage))
+    await killed(stage, app)
+    await app.start()
   },
-}
+})
 
-export const apiKilled: FaultKind = {
-  name: 'an API killed hard',
-  run: async (stage, random) => {
-    const api = random.pick(stage.apis)
-    await killed(stage, api)
-    await api.start()
-  },
-}
+export const workerKilled = oneKilled('a worker killed hard', ({ workers }) => workers)
+export const apiKilled = oneKilled('an API killed hard', ({ apis }) => apis)
 
 /** An issue has committed, and its API dies with the timers on its lips. */
 export const apiKilledBeforeEnqueue: FaultKind = {

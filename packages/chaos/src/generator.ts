@@ -22,6 +22,7 @@ export const startLoad = (stage: Stage, { rate, longestSeconds, seed }: Load) =>
     client: stage.client,
     now: () => stage.time.now(),
     sinkUrl: stage.http.url,
+    mailed: (name: string) => stage.seen.mailed.get(name),
     note: stage.seen.operations.push.bind(stage.seen.operations),
     hurry: () => stopped,
   }

@@ -1,7 +1,9 @@
 /** Milliseconds since 1970 by PostgreSQL's clock; see `time.ts`. */
 export type Instant = number
 
-export type KindName = 'trial' | 'pass' | 'seat' | 'api-token' | 'promo-code' | 'access-grant' | 'http-call'
+export type KindName =
+  | ('trial' | 'pass' | 'seat' | 'api-token' | 'promo-code' | 'access-grant' | 'http-call')
+  | ('invite' | 'session' | 'verification' | 'share-link')
 
 export type Verb = 'issue' | 'renew' | 'revoke' | 'expire' | 'consume' | 'check'
 
@@ -9,7 +11,8 @@ export type Verb = 'issue' | 'renew' | 'revoke' | 'expire' | 'consume' | 'check'
 export type Answer =
   /** It has been done. `endsAt` is when it ends by then, grace included; `status` how it stands. */
   | { readonly is: 'done'; readonly endsAt?: Instant; readonly status?: string }
-  | { readonly is: 'allowed' }
+  /** It may be used now; `endsAt` where looking moves its end. */
+  | { readonly is: 'allowed'; readonly endsAt?: Instant }
   /** `ended`: it is over, and nothing says how. */
   | { readonly is: 'denied'; readonly reason: string }
   | { readonly is: 'refused'; readonly status: number; readonly code: string }
@@ -27,6 +30,8 @@ export interface Operation {
   readonly answer: Answer
   /** What was asked for, from the instant of the decision on: to the end, grace included. */
   readonly lifeMs?: number
+  /** Until when that was good which was shown for it, whatever becomes of the resource. */
+  readonly goodUntil?: Instant
 }
 
 /** One resource as its client knows it. */
@@ -36,6 +41,8 @@ export interface Life {
   /** Unless no answer ever told it. */
   readonly id?: string
   readonly maxUses?: number
+  /** Whether it stays when all its uses are used up. */
+  readonly staysUsedUp?: boolean
   /** How long before its end it is still used, past what it says of itself. */
   readonly graceMs?: number
 }
@@ -93,6 +100,8 @@ export interface Final {
   readonly deliveries: readonly FinalDelivery[]
   /** What the hook of `seat` has written into the application's own table. */
   readonly givenBack: readonly string[]
+  /** Whose invite has made a member, by the life's name. */
+  readonly joined: readonly string[]
 }
 
 export interface FinalResource {

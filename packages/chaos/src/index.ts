@@ -28,8 +28,9 @@ export const chaos = async (services: Services, args: readonly string[], folder:
     await load.stop()
     await settle(stage)
     const { seen, client, time } = stage
+    const { mailed: _, ...told } = seen
     const final = await readFinal(stage)
-    const history: History = { ...seen, serverErrors: client.serverErrors, final, uncertaintyMs: time.uncertaintyMs }
+    const history: History = { ...told, serverErrors: client.serverErrors, final, uncertaintyMs: time.uncertaintyMs }
     const violations = check(history)
     mkdirSync(folder, { recursive: true })
     const file = `${folder}/${form.name}-${form.seed}.json`

@@ -45,4 +45,8 @@ const seat = defineKind({
   },
 })
 
-export default defineConfig({ kinds: [pass, seat] })
+export default defineConfig({
+  kinds: [pass, seat],
+  sessions: { idle: '5s', longest: '15s' },
+  verifications: { 'confirm-email': '5s', code: '5s' },
+})

@@ -8,6 +8,8 @@ export interface World {
   readonly client: Client
   readonly now: () => Instant
   readonly sinkUrl: string
+  /** What was mailed to an address that is one life's own. */
+  readonly mailed: (name: string) => string | undefined
   readonly note: (operation: Operation) => void
   /** Whether to bring everything to its end. */
   readonly hurry: () => boolean
@@ -15,17 +17,23 @@ export interface World {
 
 const kinds = Object.keys(ways) as KindName[]
 
+const idAndToken = ({ id, token }: Known): Partial<Known> => ({ id, token })
+
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
 
 /** One resource from its issue to its end, and a little longer, as a seeded chance has it. */
 export const live = async (n: number, random: Random, longestSeconds: number, world: World): Promise<Life> => {
   const kind = random.pick(kinds)
   const name = `${kind}-${n}`
-  const { graceSeconds = 0, maxUses, issue, ...way } = ways[kind]
-  const seconds = random.whole(2, longestSeconds)
+  const { graceSeconds = 0, maxUses, staysUsedUp, issue, ...way } = ways[kind]
+  const seconds = way.seconds ?? random.whole(2, longestSeconds)
   const lifeMs = (seconds + graceSeconds) * 1_000
-  const facts = { name, kind, ...(maxUses && { maxUses }), ...(graceSeconds && { graceMs: graceSeconds * 1_000 }) }
+  const facts = {
+    ...{ name, kind, ...(maxUses && { maxUses }), ...(staysUsedUp && { staysUsedUp }) },
+    ...(graceSeconds && { graceMs: graceSeconds * 1_000 }),
+  }
   const one: Known = { name, id: '' }
+  const holding = (): Known => ({ ...one, ...(one.token === undefined && { token: world.mailed(name) }) })
   let isOver = false
 
   /** Asks until there is an answer, under one key, as long as a patient client would. */
@@ -33,6 +41,11 @@ export const live = async (n: number, random: Random, longestSeconds: number, wo
     if (!asked) return undefined
     const key = verb === 'check' ? undefined : randomUUID()
     const start = world.now()
+    const note = (answer: Answer) =>
+      world.note({
+        ...{ life: name, verb, start, end: world.now(), answer, ...(wantedMs && { lifeMs: wantedMs }) },
+        ...(asked.goodUntil && { goodUntil: asked.goodUntil }),
+      })
     let isOpen = false
     for (let tries = 1; ; tries++) {
       const got = await world.client.ask(asked.method, asked.path, asked.body, key)
@@ -42,15 +55,19 @@ export const live = async (n: number, random: Random, longestSeconds: number, wo
         // What was not answered before may have been done meanwhile, or be done yet.
         const isSure = answer && (!isOpen || answer.is === 'done' || verb === 'check')
         const told: Answer = isSure ? answer : { is: 'unknown', why: `${tries} tries` }
-        if (verb === 'issue' && told.is === 'done') Object.assign(one, { id: got?.body.id, token: got?.body.token })
+        const keep = verb === 'issue' ? (way.keep ?? idAndToken) : verb === 'consume' ? way.keep : undefined
+        if (told.is === 'done') Object.assign(one, keep?.(got?.body))
         if ((verb === 'revoke' || verb === 'expire') && told.is === 'done') isOver = true
         if (told.is === 'denied') isOver = true
-        world.note({ life: name, verb, start, end: world.now(), answer: told, ...(wantedMs && { lifeMs: wantedMs }) })
+        note(told)
         return told
       }
       if (answer) isOpen = true
-      // A check has changed nothing, and is asked anew.
-      if (verb === 'check') return undefined
+      if (verb === 'check') {
+        // It has changed nothing, and is asked anew; unless it may have moved the end.
+        if (wantedMs) note({ is: 'unknown', why: 'no answer' })
+        return undefined
+      }
       await sleep(Math.min(2_000, 200 * tries))
     }
   }
@@ -68,8 +85,11 @@ export const live = async (n: number, random: Random, longestSeconds: number, wo
     if (renewed?.is === 'done' && renewed.endsAt !== undefined) endsAt = renewed.endsAt
     else if (renewed?.is === 'unknown') endsAt = Math.max(endsAt, world.now() + (wanted + graceSeconds) * 1_000)
   }
-  const check = () => ask('check', way.check(one))
-  const consume = () => ask('consume', way.consume?.(one, `holder-${random.whole(1, 3)}`))
+  const check = async () => {
+    const checked = await ask('check', way.check(holding()), way.slides ? lifeMs : undefined)
+    if (checked?.is === 'allowed' && checked.endsAt !== undefined) endsAt = Math.max(endsAt, checked.endsAt)
+  }
+  const consume = () => ask('consume', way.consume?.(holding(), `holder-${random.whole(1, 3)}`))
   const revoke = () => ask('revoke', way.revoke(one))
   const acts: (() => Promise<unknown>)[] = [
     ...Array.from({ length: 9 }, () => check),

@@ -15,11 +15,15 @@ export const owed: Record<KindName, Readonly<Record<string, readonly string[]>>>
   'promo-code': {},
   'access-grant': {},
   'http-call': { expired: ['call'] },
+  invite: { issued: ['email'], expired: ['email'] },
+  session: {},
+  verification: { issued: ['email'] },
+  'share-link': {},
 }
 
-/** A reminder, and the mail that grace has begun, stay silent when a renewal or the end has overtaken them. */
+/** A reminder, and the mails of an issue and of grace, stay silent when a renewal or the end has overtaken them. */
 export const mayBeCancelled = (channel: string, event: string): boolean =>
-  event === 'reminded' || (event === 'grace' && channel === 'email')
+  event === 'reminded' || (channel === 'email' && (event === 'grace' || event === 'issued'))
 
 /** The earliest reminder of `pass`. */
 export const firstReminderMs = 2_000

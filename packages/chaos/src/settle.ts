@@ -41,14 +41,18 @@ const ours = new Set<string>(Object.keys(ways) satisfies string[] as KindName[])
 /** What everybody can read in the end. */
 export const readFinal = async ({ client, services, time }: Stage): Promise<Final> => {
   const at = time.now()
-  const [resources, events, deliveries, { rows: givenBack }] = await Promise.all([
+  const [resources, events, deliveries, users, members, { rows: givenBack }] = await Promise.all([
     all(client, '/v1/resources'),
     all(client, '/v1/events'),
     all(client, '/v1/deliveries'),
+    all(client, '/v1/users'),
+    all(client, '/v1/memberships'),
     ask(services.postgres.ownerUrl, 'SELECT resource_id::text AS id FROM chaos_given_back'),
   ])
+  const nameOfUser = new Map(users.map(({ id, email }) => [id, email.replace(/@.*/, '')]))
   return {
     at,
+    joined: members.map(({ user_id }) => nameOfUser.get(user_id)),
     resources: resources
       .filter(({ kind }) => ours.has(kind))
       .map(

@@ -51,8 +51,15 @@ const read = ({ url = '', headers }: IncomingMessage, body: string): Omit<Arriva
   return { channel: 'webhook', key, about: data.event.id, whose: data.resource.id, type: data.event.type }
 }
 
-/** As much of SMTP as it takes to be sent a mail. Whose it is stands in the address, and what about in the subject. */
-export const mailSink = async (now: () => Instant, record: Note): Promise<Sink> => {
+/**
+ * As much of SMTP as it takes to be sent a mail. Whose it is stands in the address, and what about in the subject. A token
+ * or a code in it is `found`.
+ */
+export const mailSink = async (
+  now: () => Instant,
+  record: Note,
+  found: (whose: string, secret: string) => void,
+): Promise<Sink> => {
   const server = createServer((socket) => {
     socket.setNoDelay().on('error', () => {})
     converse(socket, (mail, say) => {
@@ -60,6 +67,8 @@ export const mailSink = async (now: () => Instant, record: Note): Promise<Sink> 
       sink.onArrival(seen.key)
       const answer = (line: string) => {
         record({ ...seen, accepted: line.startsWith('2') && !socket.destroyed })
+        const secret = line.startsWith('2') && secretIn(mail)
+        if (secret) found(seen.whose, secret)
         say(line)
       }
       if (sink.manner === 'take') return answer('250 taken')
@@ -77,10 +86,17 @@ const readMail = (mail: string): Omit<Arrival, 'at' | 'accepted'> => {
   const [, key = ''] = /<([^@]+)@/.exec(header('message-id')) ?? []
   const [, whose = ''] = /([^<\s]+)@/.exec(header('to')) ?? []
   const subject = header('subject')
-  // That it has ended is told once; what is told before may be told again after a renewal.
-  const isEnd = /has ended/.test(subject)
-  const about = isEnd ? `the end of ${whose}` : `${subject} ${key}`
+  // Its issue and its end are told once; what is told between them may be told again after a renewal.
+  const isEnd = /has (ended|expired)/.test(subject)
+  const isIssue = /invited|confirm|Your code/.test(subject)
+  const about = isEnd ? `the end of ${whose}` : isIssue ? `the issue of ${whose}` : `${subject} ${key}`
   return { channel: 'email', key, about, whose, type: isEnd ? 'expired' : 'earlier' }
+}
+
+/** In quoted-printable. */
+const secretIn = (mail: string): string | undefined => {
+  const text = mail.replace(/=\n/g, '').replace(/=3D/g, '=')
+  return (/[?&]token=([\w-]+)/.exec(text) ?? /Your code is (\d{8})/.exec(text))?.[1]
 }
 
 const converse = (socket: Socket, onMail: (mail: string, say: (line: string) => void) => void): void => {

@@ -7,6 +7,7 @@ import type { Arrival, Exit, Fault, Instant, Life, Loss, Operation } from './his
 import type { Services } from './services.ts'
 import { httpSink, mailSink, type Sink } from './sinks.ts'
 import { Time } from './time.ts'
+import { organizations, somebody } from './ways.ts'
 
 /** Two APIs and two workers on servers of their own, whoever they talk to, and what has been seen of all that. */
 export interface Stage {
@@ -24,6 +25,8 @@ export interface Stage {
     readonly faults: Fault[]
     readonly losses: Loss[]
     readonly exits: Exit[]
+    /** The token or the code that was mailed, by whose it is: for them alone, and not for the history. */
+    readonly mailed: Map<string, string>
   }
   /** Somebody has just lost what they were about to write down. */
   lost(): Instant
@@ -37,9 +40,15 @@ export const openStage = async (services: Services): Promise<Stage> => {
   await ask(ownerUrl, 'CREATE TABLE chaos_given_back (resource_id uuid); GRANT INSERT ON chaos_given_back TO PUBLIC')
   const time = await Time.start(ownerUrl)
   const now = () => time.now()
-  const seen: Stage['seen'] = { lives: [], operations: [], arrivals: [], faults: [], losses: [], exits: [] }
+  const seen: Stage['seen'] = {
+    ...{ lives: [], operations: [], arrivals: [], faults: [], losses: [], exits: [] },
+    mailed: new Map(),
+  }
   const note = (arrival: Arrival) => seen.arrivals.push(arrival)
-  const [http, mail] = await Promise.all([httpSink(now, note), mailSink(now, note)])
+  const [http, mail] = await Promise.all([
+    httpSink(now, note),
+    mailSink(now, note, (whose, secret) => seen.mailed.set(whose, secret)),
+  ])
   const rootToken = randomBytes(24).toString('hex')
   const common = {
     LAPSE_CONFIG: config,
@@ -68,8 +77,13 @@ export const openStage = async (services: Services): Promise<Stage> => {
     rootToken,
     now,
   )
-  const endpoint = await client.ask('POST', '/v1/webhook-endpoints', { url: `${http.url}/hook` })
-  if (endpoint?.status !== 201) throw new Error(`No webhook endpoint: ${JSON.stringify(endpoint)}`)
+  const created = await Promise.all([
+    client.ask('POST', '/v1/webhook-endpoints', { url: `${http.url}/hook` }),
+    client.ask('POST', '/v1/users', { email: `${somebody}@example.com`, reference: somebody, verified: true }),
+    ...organizations.map((name) => client.ask('POST', '/v1/organizations', { name, reference: name })),
+  ])
+  const failed = created.find((answer) => answer?.status !== 201)
+  if (created.includes(failed)) throw new Error(`The stage cannot be set: ${JSON.stringify(failed)}`)
   return {
     ...{ services, time, apis, workers, http, mail, client, seen },
     lost: () => {

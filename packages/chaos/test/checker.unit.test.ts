@@ -20,16 +20,18 @@ const event = (n: number, type: string, at: number, trigger = 'job'): FinalEvent
 interface Story {
   kind?: KindName
   maxUses?: number
+  staysUsedUp?: boolean
   operations?: Operation[]
   events?: FinalEvent[]
   resource?: Partial<History['final']['resources'][number]>
 }
 
 /** One life in which all is well but for what is said: issued at 1,000 for nine seconds, expired, told, and checked. */
-const story = ({ kind = 'seat', maxUses = 1, operations, events, resource }: Story = {}): History => {
+const story = ({ kind = 'seat', maxUses = 1, staysUsedUp = false, ...rest }: Story = {}): History => {
+  const { operations, events, resource } = rest
   const all = events ?? [event(1, 'issued', 1_005, 'manual'), event(2, 'expired', 10_005)]
   return {
-    lives: [{ name: life, kind, id, maxUses }],
+    lives: [{ name: life, kind, id, maxUses, staysUsedUp }],
     operations: operations ?? good,
     arrivals: all.map((one) => arrival(one.id, one.type, one.at)),
     faults: [],
@@ -45,7 +47,8 @@ const story = ({ kind = 'seat', maxUses = 1, operations, events, resource }: Sto
         ...{ id: `delivery-${one.id}`, resourceId: id, event: one.type, channel: 'webhook', status: 'sent' },
         lastError: null,
       })),
-      givenBack: all.some(({ type }) => type === 'expired') ? [id] : [],
+      givenBack: kind === 'seat' && all.some(({ type }) => type === 'expired') ? [id] : [],
+      joined: [],
     },
   }
 }
@@ -68,6 +71,61 @@ const changed = (change: (final: History['final']) => Partial<History['final']>,
   ...story_,
   final: { ...story_.final, ...change(story_.final) },
 })
+
+/** One whose checks move its end: issued at 1,000 for nine seconds, and nine more from its use at 5,000. */
+const sliding = (...more: Operation[]) => {
+  const use = (start: number, answer: Answer) => operation('check', start, answer, 9_000)
+  return story({
+    kind: 'session',
+    operations: [
+      operation('issue', 1_000, done(10_000), 9_000),
+      use(5_000, { is: 'allowed', endsAt: 14_005 }),
+      use(13_990, { is: 'allowed', endsAt: 14_005 }),
+      use(14_010, denied('ended')),
+      ...more,
+    ],
+    events: [event(1, 'issued', 1_005, 'manual'), event(2, 'renewed', 5_005, 'manual'), event(3, 'expired', 14_010)],
+    resource: { version: 2, endsAt: 14_005 },
+  })
+}
+
+/** One that stays when it is used up: used once, and that opened it until 8,000. */
+const usedUp = (...more: Operation[]) =>
+  story({
+    ...{ kind: 'share-link', staysUsedUp: true },
+    operations: [
+      ...good,
+      operation('consume', 3_000, done()),
+      operation('consume', 4_000, denied('ended')),
+      operation('check', 4_100, { is: 'allowed' }),
+      { ...operation('check', 9_000, denied('ended')), goodUntil: 8_000 },
+      ...more,
+    ],
+    events: [event(1, 'issued', 1_005, 'manual'), event(2, 'used', 3_005, 'manual'), event(3, 'expired', 10_005)],
+    resource: { uses: 1 },
+  })
+
+const joining = (joined: string[], type = 'consumed') => {
+  const accepted = story({
+    kind: 'invite',
+    operations: [good[0] as Operation, operation(type === 'consumed' ? 'consume' : 'revoke', 3_000, done())],
+    events: [event(1, 'issued', 1_005, 'manual'), event(2, type, 3_005, 'manual')],
+    resource: { status: type, uses: type === 'consumed' ? 1 : 0 },
+  })
+  const mail = (about: string) => ({ ...arrival(about, 'issued', 1_005), channel: 'email' as const, key: 'mail' })
+  return {
+    ...accepted,
+    arrivals: [...accepted.arrivals, mail('the issue')],
+    final: {
+      ...accepted.final,
+      joined,
+      deliveries: [
+        ...accepted.final.deliveries,
+        { id: 'mail', resourceId: id, event: 'issued', channel: 'email', status: 'sent', lastError: null },
+      ],
+    },
+  }
+}
 
 describe('the checker lets pass', () => {
   it('a life in which all is well', () => {
@@ -104,6 +162,23 @@ describe('the checker lets pass', () => {
     expect(broken({ ...late, serverErrors })).toEqual(['not-ended-in-time', 'server-error'])
   })
 
+  it('what goes on living with each use, until it is not used any more', () => {
+    expect(check(sliding())).toEqual([])
+    const lost = operation('check', 13_000, unknown, 9_000)
+    expect(broken(sliding(lost, operation('check', 21_900, { is: 'allowed' }, 9_000)))).not.toContain(
+      'alive-after-its-end',
+    )
+  })
+
+  it('what is used up and stays, and what it has opened being closed before it', () => {
+    expect(check(usedUp())).toEqual([])
+  })
+
+  it('one member for one invite that was accepted, and none for one that was not', () => {
+    expect(check(joining([life]))).toEqual([])
+    expect(check(joining([], 'revoked'))).toEqual([])
+  })
+
   it('an issue that nobody answered, done or not', () => {
     const history = story()
     const lives = [{ name: life, kind: 'seat' as const, maxUses: 1 }]
@@ -130,6 +205,25 @@ describe('the checker sees', () => {
       'alive-after-its-end',
       withOperations(operation('renew', 3_000, done(4_000), 1_000), operation('check', 4_500, { is: 'allowed' })),
     ],
+    'that it was let in after the end that its last use gave it': [
+      'alive-after-its-end',
+      sliding(operation('check', 14_030, { is: 'allowed', endsAt: 23_000 }, 9_000)),
+    ],
+    'that it was turned away before the end that its last use gave it': [
+      'ended-early',
+      sliding(operation('check', 13_000, denied('ended'), 9_000)),
+    ],
+    'that it was used when it was used up, and stays': [
+      'alive-after-its-end',
+      usedUp(operation('consume', 5_000, done())),
+    ],
+    'that what it has opened is closed too early': [
+      'ended-early',
+      usedUp({ ...operation('check', 7_000, denied('ended')), goodUntil: 8_000 }),
+    ],
+    'that an invite was used, and made no member': ['uses-miscounted', joining([])],
+    'that an invite made two members': ['uses-miscounted', joining([life, life])],
+    'that an invite made a member without its use': ['uses-miscounted', joining([life], 'revoked')],
     'that it was let in after it was revoked': [
       'alive-after-its-end',
       story({

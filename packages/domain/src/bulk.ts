@@ -67,7 +67,7 @@ export class Bulk {
     options: BulkOptions = {},
   ): Promise<BulkResult> {
     const kind = this.#ground.registry.get(filter.kind, 'filter.kind')
-    const until = { ...endOf(kind, end, '', false), laterByMs: null }
+    const until = { ...endOf(end, ''), laterByMs: null }
     return this.#each({ renew: kind, end: until }, filter, options)
   }
 

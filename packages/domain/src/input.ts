@@ -80,7 +80,7 @@ export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => 
     maxUses: usesOf(input.maxUses, maxUses, `${path}max_uses`),
     maxUsesEach: usesOf(input.maxUsesEach, maxUses, `${path}max_uses_each`, null),
     ...startOf(input, path),
-    ...endOf(kind, input, path, true),
+    ...endOf(input, path, kind.defaultLifeFor?.(payload) ?? kind.defaultLife),
     graceMs,
     minLifeMs: minLife,
     maxLifeMs: ownMax ?? maxLife,
@@ -117,16 +117,16 @@ const startOf = ({ startsAt, startsInMs }: IssueInput, path: string) => {
 /** What is long past is refused as too short; but PostgreSQL's calendar does not reach as far back as JavaScript's. */
 const sane = (ms: number | null) => ms && Math.max(0, ms)
 
+/** `otherwise`: how long it lives when that is not said. */
 export const endOf = (
-  kind: Kind,
   end: End,
   path: string,
-  orDefault: boolean,
+  otherwise?: number,
 ): { expiresAtMs: number | null; lifeMs: number | null } => {
   if (end.expiresAt !== undefined && end.expiresInMs !== undefined)
     throw new LapseError('invalid', { field: `${path}expires_in`, detail: 'Give expires_at or expires_in, not both.' })
   const expiresAtMs = end.expiresAt?.getTime() ?? null
-  const lifeMs = end.expiresInMs ?? (orDefault && expiresAtMs === null ? kind.defaultLife : undefined) ?? null
+  const lifeMs = end.expiresInMs ?? (expiresAtMs === null ? otherwise : undefined) ?? null
   const given = expiresAtMs ?? lifeMs
   if (given === null)
     throw new LapseError('invalid', {

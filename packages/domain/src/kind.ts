@@ -132,6 +132,8 @@ export interface KindDefinition<Name extends string, P extends Payload> {
   lifetime: {
     /** Used when neither an end nor a lifetime is given; without it one must be given. */
     default?: Duration
+    /** A default of its own for what carries this, in place of `default`. */
+    defaultFor?: (payload: P) => Duration | undefined
     /** One second unless said otherwise. */
     min?: Duration
     /** From the issue to the end, all renewals included. */
@@ -170,6 +172,8 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
   readonly payload: z.ZodType<P>
   readonly terms: Terms
   readonly defaultLife: number | undefined
+  /** In milliseconds, in place of `defaultLife`. */
+  readonly defaultLifeFor: ((payload: Payload) => number | undefined) | undefined
   /** In milliseconds, in place of `terms.maxLife`. */
   readonly maxLifeFor: ((payload: Payload) => number | undefined) | undefined
   /** In milliseconds. */
@@ -250,7 +254,8 @@ export const defineKind = <const Name extends string, P extends Payload>(
       staysUsedUp: definition.usedUp === 'stays',
     },
     defaultLife,
-    maxLifeFor: lifetime.maxFor && longestFor(lifetime.maxFor as (payload: Payload) => Duration | undefined),
+    defaultLifeFor: lifetime.defaultFor && lifeFor(lifetime.defaultFor as LifeFor),
+    maxLifeFor: lifetime.maxFor && lifeFor(lifetime.maxFor as LifeFor),
     spread,
     words: definition.words ?? {},
     contact: definition.contact as Kind['contact'],
@@ -262,9 +267,11 @@ export const defineKind = <const Name extends string, P extends Payload>(
   }
 }
 
-const longestFor =
-  (maxFor: (payload: Payload) => Duration | undefined) =>
+type LifeFor = (payload: Payload) => Duration | undefined
+
+const lifeFor =
+  (durationFor: LifeFor) =>
   (payload: Payload): number | undefined => {
-    const longest = maxFor(payload)
-    return longest === undefined ? undefined : durationMs(longest)
+    const duration = durationFor(payload)
+    return duration === undefined ? undefined : durationMs(duration)
   }

@@ -185,7 +185,7 @@ export class Resources {
     by: By = {},
   ): Promise<Change> {
     const kind = this.#registry.get(kindName)
-    const until = { ...endOf(kind, end, '', false), laterByMs: end.laterByMs ?? null }
+    const until = { ...endOf(end, ''), laterByMs: end.laterByMs ?? null }
     const id = await this.#existing(kindName, selector)
     const row = await this.#act(kind, ['renewed'], (db) =>
       renewResource(db, kind, id, until, manual(by), this.#registry),

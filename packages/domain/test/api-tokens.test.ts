@@ -6,7 +6,7 @@ import { testMachines } from './machines.ts'
 import { day, hour, minute, second } from './support.ts'
 import { mixed } from './tokens.ts'
 
-const stage = await testMachines([invite, session])
+const stage = await testMachines([invite, session()])
 const { age, apiTokens, company, created, domain, history, holding, lockWaiters } = stage
 const { organizations, sql, url, users, verdict } = stage
 

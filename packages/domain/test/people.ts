@@ -5,7 +5,7 @@ import { testDomain } from './support.ts'
 
 /** People on a database of this file's own. Call it at the top of a test file. */
 export const testPeople = async (more: readonly Kind[] = []) => {
-  const kinds = [invite, session, verification, ...more]
+  const kinds = [invite, session(), verification(), ...more]
   const stage = await testDomain(kinds)
   const settle = async () => true
   const people = stage.domain.ownVerbs(settle)

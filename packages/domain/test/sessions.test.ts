@@ -6,7 +6,7 @@ import { testPeople } from './people.ts'
 import { day, hour, minute } from './support.ts'
 import { mixed } from './tokens.ts'
 
-const { age, domain, fresh, history, person, sessions, statusOf, url, users } = await testPeople()
+const { age, another, domain, fresh, history, person, sessions, statusOf, url, users } = await testPeople()
 const denied = { status: 'denied', known: true }
 
 const signedIn = async (userId?: string) => {
@@ -52,7 +52,7 @@ describe('a session', () => {
     await domain.advance({ trigger: 'sweep' }, { ids: [swept.id] })
     await users.delete(orphan.user.id)
     const before = await domain.events({}, { limit: 1 })
-    const { people, statements, close } = counting(url, [session])
+    const { people, statements, close } = counting(url, [session()])
     const foreign = ['', 'nonsense', newToken('session').token, newToken('invite').token]
     foreign.push(mixed(live.token, newToken('session').token))
     const ended = [revoked, over, swept, orphan].map(({ token }) => token)
@@ -76,7 +76,7 @@ describe('sliding', () => {
     const slid = await used(token)
     expect(slid).toMatchObject({ id, version: 2 })
     expect(slid && remaining(slid)).toBeGreaterThan(7 * day - minute)
-    const { people, statements, close } = counting(url, [session])
+    const { people, statements, close } = counting(url, [session()])
     for (let n = 1; n <= 3; n++) {
       expect(await people.sessions.authenticate(token)).toMatchObject({ session: { version: 2 } })
       // The session and its user are read, and nothing else.
@@ -85,6 +85,25 @@ describe('sliding', () => {
     await close()
     expect(await history(id)).toEqual(['issued', 'renewed'])
     expect(await domain.events({ resourceId: id, type: 'renewed' })).toMatchObject([{ actor: 'session' }])
+  })
+
+  it('of a kind with a shorter life is written once in a tenth of it, and ends with the longest that was said', async () => {
+    const short = another([session({ idle: '10m', longest: '25m' })]).ownVerbs(async () => true)
+    const { token, session: made } = await short.sessions.issue({ userId: (await person()).id })
+    expect(made.expiresAt.getTime() - made.issuedAt.getTime()).toBe(10 * minute)
+    const usedAfter = async (ms: number) => {
+      await age(made.id, ms)
+      const answer = await short.sessions.authenticate(token)
+      return answer.status === 'valid' ? answer.session : undefined
+    }
+    expect(await usedAfter(minute / 2)).toMatchObject({ version: 1 })
+    const slid = await usedAfter(9 * minute)
+    expect(slid).toMatchObject({ version: 2 })
+    expect(slid && remaining(slid)).toBeGreaterThan(9 * minute)
+    const last = await usedAfter(9 * minute)
+    expect(last && last.expiresAt.getTime() - last.issuedAt.getTime()).toBe(25 * minute)
+    expect(await usedAfter(7 * minute)).toBeUndefined()
+    expect(() => session({ idle: '31d' })).toThrow('sessions: longest is below idle')
   })
 
   it('keeps one that is used alive for thirty days, and not a moment longer', async () => {

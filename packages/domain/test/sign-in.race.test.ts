@@ -197,7 +197,7 @@ describe('a new password, and the end of all sessions', () => {
         await opened
       },
     }
-    const rest = [session, verification].filter(({ name }) => name !== kind.name)
+    const rest = [session(), verification()].filter(({ name }) => name !== kind.name)
     return { at: another([{ ...kind, hooks }, ...rest]).ownVerbs(async () => true), open: () => gate.open(), reached }
   }
 
@@ -212,7 +212,7 @@ describe('a new password, and the end of all sessions', () => {
   it.each(Object.entries(ends))('%s waits for a session that is being issued, and ends it', async (_, prepare) => {
     const user = await person()
     const end = await prepare(user)
-    const { at, open, reached } = gated(session, 'issued')
+    const { at, open, reached } = gated(session(), 'issued')
     const issuing = at.sessions.issue({ userId: user.id })
     await reached
     const ending = end()
@@ -227,7 +227,7 @@ describe('a new password, and the end of all sessions', () => {
   it('lets a session that comes meanwhile wait, and leaves it alone: it is newer than the new password', async () => {
     const user = await person()
     const { id, token } = await linked('reset-password', user.email)
-    const { at, open, reached } = gated(verification, 'consumed')
+    const { at, open, reached } = gated(verification(), 'consumed')
     const ending = at.verifications.consume(token, { purposes })
     await reached
     const issuing = sessions.issue({ userId: user.id })

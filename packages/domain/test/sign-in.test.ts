@@ -47,7 +47,7 @@ describe('a request', () => {
 
   it('by anybody else leaves an event and nothing more, and is answered by as many statements', async () => {
     const [known, unknown] = [(await person()).email, fresh()]
-    const { people, statements, close } = counting(url, [verification])
+    const { people, statements, close } = counting(url, [verification()])
     const [before] = await domain.events({}, { limit: 1 })
     expect(await people.signIn.request(unknown)).toBeUndefined()
     const ignored = statements()
@@ -151,14 +151,14 @@ describe('the link', () => {
 
   it('I1: is not used, and makes no user, when the session cannot be issued', async () => {
     const failing: Kind = {
-      ...session,
+      ...session(),
       hooks: {
         issued: () => {
           throw new Error('no')
         },
       },
     }
-    const { signIn: at } = another([failing, verification]).ownVerbs(async () => true)
+    const { signIn: at } = another([failing, verification()]).ownVerbs(async () => true)
     const { organization } = await company()
     const email = fresh()
     await invited(organization.id, email)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createDomain } from '../src/index.ts'
-import { type Purpose, purposes, verification, verificationLives } from '../src/kinds/verification.ts'
+import { type Purpose, purposes, verification } from '../src/kinds/verification.ts'
 import type { VerificationInput } from '../src/people/verifications.ts'
 import { newToken } from '../src/secret.ts'
 import { counting } from './counting.ts'
@@ -51,7 +51,19 @@ describe('request', () => {
       payload: { purpose, email: email.toUpperCase(), mail: false },
     })
     expect(made.expiresAt.getTime() - made.issuedAt.getTime()).toBe(ms)
-    expect(Object.keys(verificationLives)).toContain(purpose)
+    expect(purposes).toContain(purpose)
+  })
+
+  it('is good for as long as the application says, a day at most; what it does not say stays', async () => {
+    const own = stage.another([verification({ 'sign-in': '5m' })]).ownVerbs(async () => true).verifications
+    for (const [purpose, ms] of [
+      ['sign-in', 5 * minute],
+      ['code', 10 * minute],
+    ] as const) {
+      const { verification: made } = await own.request({ purpose, email: fresh(), deliver: 'return' })
+      expect(made.expiresAt.getTime() - made.issuedAt.getTime()).toBe(ms)
+    }
+    expect(() => verification({ code: '25h' })).toThrow('verifications: code is good for a day at most')
   })
 
   it('gives the secret back, or mails it, and never both', async () => {
@@ -108,7 +120,7 @@ describe('request', () => {
   })
 
   it('without a key mails nothing, and makes no code', async () => {
-    const keyless = createDomain({ url, kinds: [verification] })
+    const keyless = createDomain({ url, kinds: [verification()] })
     const { verifications: at } = keyless.ownVerbs(async () => true)
     const refused = { code: 'not_configured' }
     const email = fresh()
@@ -300,7 +312,7 @@ describe('consume', () => {
     'I4: %s: the one answer, one event with its own reason, as many statements',
     async (reason, make) => {
       const { token, id = nobody } = await make()
-      const { people, statements, close } = counting(url, [verification])
+      const { people, statements, close } = counting(url, [verification()])
       const answers: unknown[] = []
       const reasons = await reasonsOf(async () =>
         answers.push(await people.verifications.consume(token, { purposes: ['sign-in'] })),
@@ -446,7 +458,7 @@ describe('a code', () => {
     'I4: %s: the one answer, one event with its own reason, as many statements',
     async (reason, make) => {
       const { email, code, id = nobody } = await make()
-      const { people, statements, close } = counting(url, [verification])
+      const { people, statements, close } = counting(url, [verification()])
       const answers: unknown[] = []
       const reasons = await reasonsOf(async () => answers.push(await people.verifications.consumeCode({ email }, code)))
       expect(answers).toEqual([denied])

@@ -1,16 +1,14 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { AccessGrantOptions, Kind } from '@lapse/domain'
+import { type AccessGrantOptions, type Kind, purposes, type SessionOptions } from '@lapse/domain'
 import type { Transporter } from 'nodemailer'
-import type { BuiltInKind } from './lapse.ts'
+import type { BuiltInKind, BuiltInOptions } from './lapse.ts'
 import type { MailTemplates } from './mail/templates.ts'
 
 /** What an application tells Lapse: its kinds, with their hooks and handlers, and how it sends mail. */
-export interface LapseConfig<K extends Kind = Kind> {
+export interface LapseConfig<K extends Kind = Kind> extends BuiltInOptions {
   kinds?: readonly K[]
-  /** Which access is elevated, and how long grants live and are kept. */
-  grants?: AccessGrantOptions
   mail?: {
     /** `smtp://…` or a nodemailer transport; SMTP_URL without. */
     transport?: string | Transporter
@@ -25,14 +23,16 @@ export interface LapseConfig<K extends Kind = Kind> {
 export const defineConfig = <const K extends Kind = never>(config: LapseConfig<K>): LapseConfig => config as LapseConfig
 
 // What is misspelt would be left out without a word, for nothing compiles the file.
-const options: readonly (readonly [path: readonly ('mail' | 'grants' | 'lifetime')[], known: readonly string[]])[] = [
-  [[], ['kinds', 'grants', 'mail'] satisfies (keyof LapseConfig)[]],
+const options: readonly (readonly [path: readonly string[], known: readonly string[]])[] = [
+  [[], ['kinds', 'grants', 'sessions', 'verifications', 'mail'] satisfies (keyof LapseConfig)[]],
   [['mail'], ['transport', 'from', 'templates'] satisfies (keyof NonNullable<LapseConfig['mail']>)[]],
   [['grants'], ['elevated', 'lifetime', 'reminders', 'retention'] satisfies (keyof AccessGrantOptions)[]],
   [
     ['grants', 'lifetime'],
     ['default', 'max', 'elevated'],
   ],
+  [['sessions'], ['idle', 'longest'] satisfies (keyof SessionOptions)[]],
+  [['verifications'], purposes],
 ]
 
 const usual = ['lapse.config.ts', 'lapse.config.js', 'lapse.config.mjs']

@@ -164,13 +164,13 @@ export const commonVariables = {
 }
 
 /** What those variables and the configuration mean for `createLapse`. */
-export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], grants, mail }: LapseConfig) => ({
+export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], mail, ...builtIn }: LapseConfig) => ({
   databaseUrl: env.DATABASE_URL,
   redisUrl: env.REDIS_URL,
   prefix: env.LAPSE_PREFIX,
   timerShards: env.LAPSE_TIMER_SHARDS,
   kinds,
-  grants,
+  ...builtIn,
   templates: mail?.templates,
   ...(env.LAPSE_SECRET && { secrets: env.LAPSE_SECRET }),
   allowAddresses: env.LAPSE_ALLOW_ADDRESSES,

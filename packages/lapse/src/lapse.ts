@@ -25,12 +25,14 @@ import {
   type Request,
   type Resource,
   type ResourceFilter,
+  type SessionOptions,
   type Suppression,
   type SuppressionFilter,
   session,
   shareLink,
   type TimerState,
   trial,
+  type VerificationOptions,
   verification,
 } from '@lapse/domain'
 import { createPace, enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
@@ -49,8 +51,8 @@ import { Verbs } from './verbs.ts'
 export const builtInKinds = [
   trial,
   invite,
-  verification,
-  session,
+  verification(),
+  session(),
   apiToken,
   promoCode,
   shareLink,
@@ -59,10 +61,20 @@ export const builtInKinds = [
 ] as const
 export type BuiltInKind = (typeof builtInKinds)[number]
 
+/** How built-in kinds differ from what they are when nothing is said. */
+export interface BuiltInOptions {
+  /** Which access is elevated, and how long grants live and are kept. */
+  grants?: AccessGrantOptions | undefined
+  /** How long somebody stays signed in. */
+  sessions?: SessionOptions | undefined
+  /** How long the links and codes that are mailed are good for. */
+  verifications?: VerificationOptions | undefined
+}
+
 /** The built-in kinds and an application's own, with their mails. @throws DefinitionError, ConfigError */
 export const allKinds = (
   kinds: readonly Kind[],
-  grants: AccessGrantOptions | undefined,
+  { grants, sessions, verifications }: BuiltInOptions,
   templates: MailTemplates,
 ): readonly Kind[] => {
   const own = new Set<string>(kinds.map((kind) => kind.name))
@@ -71,18 +83,19 @@ export const allKinds = (
     throw new DefinitionError(
       `kind ${JSON.stringify(taken.name)} is built in, with verbs of its own: choose another name`,
     )
-  const builtIn = builtInKinds.map((kind) => (grants && kind.name === 'access-grant' ? accessGrant(grants) : kind))
+  const set = new Map<string, Kind>(
+    [accessGrant(grants), session(sessions), verification(verifications)].map((kind) => [kind.name, kind as Kind]),
+  )
+  const builtIn = builtInKinds.map((kind) => set.get(kind.name) ?? kind)
   return withTemplates([...builtIn.filter((kind) => !own.has(kind.name)), ...kinds], templates)
 }
 
-export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> {
+export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> extends BuiltInOptions {
   databaseUrl: string
   /** One server, `redis+cluster://a,b,c`, or `redis+sentinel://a,b,c/mymaster`. */
   redisUrl: string
   /** The application's own kinds. */
   kinds?: K
-  /** Which access is elevated, and how long grants live and are kept. */
-  grants?: AccessGrantOptions | undefined
   /** Mails in place of those a kind has, or beside them; `null`: none. */
   templates?: MailTemplates<K[number] | BuiltInKind> | undefined
   /**
@@ -130,6 +143,8 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       redisUrl,
       kinds = [],
       grants,
+      sessions,
+      verifications,
       templates = {},
       secrets = [],
       allowAddresses,
@@ -144,7 +159,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     } = options
     const domain = createDomain({
       url,
-      kinds: allKinds(kinds, grants, templates as MailTemplates),
+      kinds: allKinds(kinds, { grants, sessions, verifications }, templates as MailTemplates),
       secrets,
       allowAddresses,
       operatorEmail,

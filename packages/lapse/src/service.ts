@@ -31,7 +31,7 @@ export const runService = async <V extends Record<string, Variable>, Env extends
     const env = service.readEnv()
     const config = await loadConfig(env.LAPSE_CONFIG as string | undefined)
     if (process.argv.includes('--check')) {
-      const kinds = allKinds(config.kinds ?? [], config.grants, config.mail?.templates ?? {})
+      const kinds = allKinds(config.kinds ?? [], config, config.mail?.templates ?? {})
       console.log(`${describeEnvironment(service.variables, env)}\nkinds: ${kinds.map(({ name }) => name).join(', ')}`)
       return
     }

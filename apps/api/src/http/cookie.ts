@@ -6,11 +6,9 @@ export const sessionCookie = '__Host-lapse_session'
 
 const attributes = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const
 
-/** As long as the longest session: whether it has ended before is the database's to say. */
-const maxAge = 30 * 24 * 60 * 60
-
-export const keepSession = (reply: FastifyReply, token: string) =>
-  reply.setCookie(sessionCookie, token, { ...attributes, maxAge })
+/** For as long as the longest session: whether it has ended before is the database's to say. */
+export const keepSession = (reply: FastifyReply, token: string, longestMs: number) =>
+  reply.setCookie(sessionCookie, token, { ...attributes, maxAge: Math.ceil(longestMs / 1_000) })
 
 export const forgetSession = (reply: FastifyReply) => reply.setCookie(sessionCookie, '', { ...attributes, maxAge: 0 })
 

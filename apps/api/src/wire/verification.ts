@@ -18,7 +18,9 @@ const example = {
 
 export const purpose = z
   .enum(purposes)
-  .describe('Good for 10 minutes (`sign-in`, `code`), 30 minutes (`reset-password`) or a day (`confirm-email`).')
+  .describe(
+    'Good for 10 minutes (`sign-in`, `code`), 30 minutes (`reset-password`) or a day (`confirm-email`), unless configured otherwise.',
+  )
 
 export const ChangedVerification = z
   .object({

@@ -1,4 +1,4 @@
-import type { Instant, Operation } from '../history.ts'
+import type { Instant, Life, Operation } from '../history.ts'
 import { firstReminderMs } from '../owed.ts'
 import type { Case, Rule } from './case.ts'
 import { terminal } from './case.ts'
@@ -21,8 +21,7 @@ export const aliveAfterEnd: Rule = ({ life, operations }, { uncertaintyMs }) =>
     if (latest <= one.start - uncertaintyMs) return [`${told(one)}, and its latest end was ${at(latest)}`]
     const ending = operations.find((other) => ends(other) && done(other) && other.end < one.start)
     if (ending) return [`${told(one)}, after ${told(ending)}`]
-    if (life.maxUses !== undefined && usesBy(operations, one).certain >= life.maxUses)
-      return [`${told(one)}, after all of ${life.maxUses} uses`]
+    if (isUsedUp(life, one, usesBy(operations, one).certain)) return [`${told(one)}, after all of ${life.maxUses} uses`]
     return []
   })
 
@@ -50,6 +49,10 @@ export const endedEarly: Rule = (one, { uncertaintyMs }) => [
   }),
 ]
 
+/** Whether so many uses leave nothing to this; what stays when it is used up is only used no more. */
+const isUsedUp = ({ maxUses, staysUsedUp }: Life, { verb }: Operation, uses: number): boolean =>
+  maxUses !== undefined && uses >= maxUses && (verb === 'consume' || !staysUsedUp)
+
 /** How long before the end this may happen; undefined: at any time. */
 const aheadOf = (type: string, { life }: Case): number | undefined => {
   if (type === 'expired') return 0
@@ -58,13 +61,14 @@ const aheadOf = (type: string, { life }: Case): number | undefined => {
 }
 
 const isPossible = ({ life, operations }: Case, denied: Operation, reason: string, uncertaintyMs: number): boolean => {
+  if (denied.goodUntil !== undefined && denied.goodUntil <= denied.end + uncertaintyMs) return true
   const asked = operations.filter((one) => one !== denied && one.start <= denied.end && maybe(one))
   const reasons: Record<string, () => boolean> = {
     expired: () =>
       (endsDuring(operations, denied, denied)?.earliest ?? Number.NEGATIVE_INFINITY) <= denied.end + uncertaintyMs ||
       asked.some(({ verb }) => verb === 'expire'),
     revoked: () => asked.some(({ verb }) => verb === 'revoke'),
-    consumed: () => life.maxUses !== undefined && usesBy(operations, denied).possible >= life.maxUses,
+    consumed: () => isUsedUp(life, denied, usesBy(operations, denied).possible),
     unknown: () => !operations.some((one) => one.verb === 'issue' && done(one) && one.end < denied.start),
   }
   if (reason === 'ended') return ['expired', 'revoked', 'consumed'].some((one) => reasons[one]?.())

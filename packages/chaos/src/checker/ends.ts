@@ -9,16 +9,20 @@ export interface Ends {
   readonly latest: Instant
 }
 
-const setsEnd = ({ verb, answer }: Operation): boolean =>
-  (verb === 'issue' || verb === 'renew') && (answer.is === 'done' || answer.is === 'unknown')
+/** A check says where the end is, or may have moved it, where it is a use that does so. */
+const setsEnd = ({ verb, answer, lifeMs }: Operation): boolean =>
+  verb === 'issue' || verb === 'renew'
+    ? answer.is === 'done' || answer.is === 'unknown'
+    : verb === 'check' && lifeMs !== undefined && (answer.is === 'allowed' || answer.is === 'unknown')
 
 /** By when it was done, if it ever was. */
 const doneBy = ({ start, end, answer }: Operation): Instant =>
-  answer.is === 'done' ? end : Math.max(end, start + patienceMs)
+  answer.is === 'unknown' ? Math.max(end, start + patienceMs) : end
 
 const endsOf = ({ start, answer, lifeMs = 0, ...operation }: Operation): Ends => {
   // Answers show whole milliseconds.
-  if (answer.is === 'done' && answer.endsAt !== undefined) return { earliest: answer.endsAt, latest: answer.endsAt + 1 }
+  if ((answer.is === 'done' || answer.is === 'allowed') && answer.endsAt !== undefined)
+    return { earliest: answer.endsAt, latest: answer.endsAt + 1 }
   return { earliest: start + lifeMs, latest: doneBy({ ...operation, start, answer }) + lifeMs }
 }
 
@@ -33,7 +37,7 @@ export const endsDuring = (
 ): Ends | undefined => {
   const asked = operations.filter((one) => one !== but && setsEnd(one) && one.start <= during.end)
   const replaced = (one: Operation) =>
-    asked.some(({ start, end, answer }) => answer.is === 'done' && start > doneBy(one) && end < during.start)
+    asked.some(({ start, end, answer }) => answer.is !== 'unknown' && start > doneBy(one) && end < during.start)
   const ends = asked.filter((one) => !replaced(one)).map(endsOf)
   if (ends.length === 0) return undefined
   return {

@@ -15,6 +15,8 @@ export const lostWrite: Rule = ({ life, operations, resources, events }, { final
   const issued = count('issued')
   if (issued !== 1) problems.push(`it has ${issued} events that it was issued`)
   const renewals = countOf(operations, 'renew')
+  // A check that moves the end does so when it is worth writing.
+  renewals.possible += operations.filter(({ verb, lifeMs }) => verb === 'check' && lifeMs !== undefined).length
   const renewed = count('renewed')
   if (renewed < renewals.certain || renewed > renewals.possible)
     problems.push(`${renewals.certain} to ${renewals.possible} renewals were made, and the audit has ${renewed}`)
@@ -40,7 +42,10 @@ const countOf = (operations: readonly Operation[], verb: string) => {
 }
 
 /** Every use that was acknowledged counts, and no more than there may be. */
-export const wrongUses: Rule = ({ life, operations, resources, events }) => {
+export const wrongUses: Rule = ({ life, operations, resources, events }, { final }) => {
+  const joined = final.joined.filter((name) => name === life.name).length
+  const accepted = life.kind === 'invite' && events.some(({ type }) => type === 'consumed') ? 1 : 0
+  if (joined !== accepted) return [`it was accepted ${accepted} times, and has made ${joined} members`]
   const { certain, possible } = usesBy(operations, always)
   return resources.flatMap(({ uses }) => {
     const told = events.filter(({ type }) => type === 'used' || type === 'consumed').length

@@ -52,7 +52,7 @@ export const writeGrants = (
   for (const [i, update] of updates.entries()) {
     checkTriple(update, path(i))
     // What stands may end later than any default: an end that nobody has named would shorten it.
-    if (update.op === 'touch') endOf(ground.registry.get('access-grant'), update, path(i), false)
+    if (update.op === 'touch') endOf(update, path(i))
   }
   refuseTwice(updates, path)
   return ground.commit(async (work) => {
@@ -103,7 +103,7 @@ const renewTouched = async (
   for (const [i, update] of updates.entries()) {
     const id = standing.get(keys[i] ?? '')
     if (update.op !== 'touch' || id === undefined) continue
-    const end = { ...endOf(kind, update, path(i), false), laterByMs: null }
+    const end = { ...endOf(update, path(i)), laterByMs: null }
     const alike = `${end.expiresAtMs} ${end.lifeMs}`
     const { places } = groups.get(alike) ?? { places: new Map<string, number>() }
     groups.set(alike, { end, places: places.set(id, i) })

@@ -17,15 +17,13 @@ const payload = z.strictObject({
 
 export type InvitePayload = z.infer<typeof payload>
 
-/** One that makes somebody powerful is good for a day. */
-export const inviteLife = (role: Role): '72h' | '24h' => (role === 'member' ? '72h' : '24h')
-
 /** Somebody is asked to join an organization; see `people/invites.ts`. */
 export const invite = defineKind({
   name: 'invite',
   verbs: 'invites',
   payload,
-  lifetime: { default: '72h', max: '7d' },
+  // One that makes somebody powerful is good for a day.
+  lifetime: { default: '72h', defaultFor: ({ role }) => (role === 'member' ? undefined : '24h'), max: '7d' },
   reminders: ['24h'],
   words: { active: 'pending', consumed: 'accepted', revoked: 'withdrawn' },
   contact: (resource) => (resource.payload.mail ? resource.payload.email : undefined),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineKind } from '../kind.ts'
+import { DefinitionError, type Duration, defineKind, durationMs } from '../kind.ts'
 
 const payload = z.strictObject({
   /** What its holder's browser calls itself, for the list of one's own sessions. */
@@ -8,16 +8,24 @@ const payload = z.strictObject({
 
 export type SessionPayload = z.infer<typeof payload>
 
-/**
- * Somebody is signed in; see `people/sessions.ts`. The default is how long it lasts without being used, the maximum how
- * long it lasts at most.
- */
-export const session = defineKind({
-  name: 'session',
-  verbs: 'sessions',
-  payload,
-  lifetime: { default: '7d', max: '30d' },
-  reminders: [],
-  uses: 'unlimited',
-  words: { revoked: 'signed out' },
-})
+export interface SessionOptions {
+  /** How long it lasts without being used; `7d`. */
+  idle?: Duration | undefined
+  /** How long it lasts at most, however it is used; `30d`. */
+  longest?: Duration | undefined
+}
+
+/** Somebody is signed in; see `people/sessions.ts`. */
+export const session = ({ idle = '7d', longest = '30d' }: SessionOptions = {}) => {
+  if (durationMs(longest) < durationMs(idle))
+    throw new DefinitionError('sessions: longest is below idle, 7 days unless set. Set both.')
+  return defineKind({
+    name: 'session',
+    verbs: 'sessions',
+    payload,
+    lifetime: { default: idle, max: longest },
+    reminders: [],
+    uses: 'unlimited',
+    words: { revoked: 'signed out' },
+  })
+}

@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { type Duration, defineKind, type Letter, type LetterContext } from '../kind.ts'
+import { DefinitionError, type Duration, defineKind, durationMs, type Letter, type LetterContext } from '../kind.ts'
 
-/** How long each is good for. */
-export const verificationLives = {
+/** How long each is good for, unless said otherwise. */
+const usualLives = {
   'sign-in': '10m',
   'confirm-email': '24h',
   'reset-password': '30m',
@@ -10,8 +10,11 @@ export const verificationLives = {
 } as const satisfies Record<string, Duration>
 
 /** What somebody proves to read an address for. */
-export type Purpose = keyof typeof verificationLives
-export const purposes = Object.keys(verificationLives) as Purpose[]
+export type Purpose = keyof typeof usualLives
+export const purposes = Object.keys(usualLives) as Purpose[]
+
+/** How long each is good for, a day at most: 10 minutes to sign in and for a code, 30 for a new password, a day to confirm. */
+export type VerificationOptions = { readonly [P in Purpose]?: Duration | undefined }
 
 const payload = z.strictObject({
   purpose: z.enum(purposes),
@@ -27,17 +30,24 @@ export type VerificationPayload = z.infer<typeof payload>
 
 type Context = LetterContext<VerificationPayload>
 
+const longest = '24h'
+
 /** Somebody proves to read an address; see `people/verifications.ts`. */
-export const verification = defineKind({
-  name: 'verification',
-  verbs: 'verifications',
-  payload,
-  lifetime: { max: '24h' },
-  reminders: [],
-  words: { active: 'pending', consumed: 'verified' },
-  contact: (resource) => (resource.payload.mail ? resource.payload.email : undefined),
-  mail: { issued: (context) => letters[context.resource.payload.purpose](context) },
-})
+export const verification = (options: VerificationOptions = {}) => {
+  for (const purpose of purposes)
+    if (durationMs(options[purpose] ?? 0) > durationMs(longest))
+      throw new DefinitionError(`verifications: ${purpose} is good for a day at most.`)
+  return defineKind({
+    name: 'verification',
+    verbs: 'verifications',
+    payload,
+    lifetime: { max: longest, defaultFor: ({ purpose }) => options[purpose] ?? usualLives[purpose] },
+    reminders: [],
+    words: { active: 'pending', consumed: 'verified' },
+    contact: (resource) => (resource.payload.mail ? resource.payload.email : undefined),
+    mail: { issued: (context) => letters[context.resource.payload.purpose](context) },
+  })
+}
 
 /** Our own pages. For a new password there is none: the passwords are the host's. */
 export const pages: Partial<Record<Purpose, string>> = { 'sign-in': '/sign-in/open', 'confirm-email': '/confirm' }

@@ -9,8 +9,8 @@ import { ensureUser, findUser, getUser, holdUser, type User } from '../directory
 import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import type { By, End } from '../input.ts'
-import { durationMs, type Resource } from '../kind.ts'
-import { type InvitePayload, inviteLife } from '../kinds/invite.ts'
+import type { Resource } from '../kind.ts'
+import type { InvitePayload } from '../kinds/invite.ts'
 import { newToken } from '../secret.ts'
 import { resourceOf } from '../seen.ts'
 import type { ProvableRow } from '../store/read.ts'
@@ -154,7 +154,7 @@ export class Invites {
     if (row.subject !== user.canonical) return this.#otherAddress(which, row, user)
     if (user.verifiedAt === null) return row.live ? { status: 'unverified' } : this.#refuse(row.id, row.seen, user)
     const held = ({ tx }: Work) => holdUser(tx, user.id)
-    return this.#join(row, held, held, by)
+    return this.#join(row, held, async (_, known) => known, by)
   }
 
   /** For a user whom the host application has signed in itself: it vouches that the address is theirs. */
@@ -228,7 +228,6 @@ export class Invites {
     const { token, ...proof } = newToken('invite')
     const id = uuidv7()
     const sealed = deliver === 'mail' ? this.#ground.secrets.seal(id, { token }) : undefined
-    const hasEnd = input.expiresAt !== undefined || input.expiresInMs !== undefined
     const payload: InvitePayload = {
       email,
       role,
@@ -243,9 +242,7 @@ export class Invites {
         {
           ...{ kind: 'invite', id, organization: organization.id, scope: organization.id, subject: canonical },
           ...{ reference: referenceOf(organization.id, canonical), payload, proof, sealed },
-          ...(hasEnd
-            ? { expiresAt: input.expiresAt, expiresInMs: input.expiresInMs }
-            : { expiresInMs: durationMs(inviteLife(role)) }),
+          ...{ expiresAt: input.expiresAt, expiresInMs: input.expiresInMs },
         },
         inviter ? { ...by, actor: actorOf(inviter) } : by,
       )
@@ -273,11 +270,11 @@ export class Invites {
     return { id: user.id, name: user.name, email: user.email }
   }
 
-  /** `find` answers who it is, as they are now; `make` whom the host vouches for, made if need be. */
+  /** `find` answers who it is, as they are now; `make` who joins, whom the host vouches for being made if need be. */
   async #join(
     row: ProvableRow,
     find: (work: Work) => Promise<User | undefined>,
-    make: (work: Work) => Promise<User | undefined>,
+    make: (work: Work, known: User | undefined) => Promise<User | undefined>,
     by: By,
   ): Promise<Accepted> {
     const { value } = await this.#ground.commit(async (work): Promise<Accepted | { refusal: string; by: By }> => {
@@ -301,7 +298,7 @@ export class Invites {
       }
       if (!row.live) return { refusal: row.seen, by }
       if (await this.#isFull(organization, work)) return { status: 'full', organization }
-      const user = await make(work)
+      const user = await make(work, known)
       // Gone, or moved to another address, since they were asked who they are.
       if (user?.canonical !== row.subject || user.verifiedAt === null) return { refusal: 'other-address', by }
       const own = { actor: actorOf(user), ...by }

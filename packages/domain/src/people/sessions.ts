@@ -37,8 +37,8 @@ export type Authenticated =
   /** `known`: it was one of ours, and has ended. */
   | { readonly status: 'denied'; readonly known: boolean }
 
-/** Its end moves only by more than this, so that a session in use is written at most so often. */
-const slideMs = 3_600_000
+/** Its end moves only by more than this, so that a session in use is written at most so often; see `#slide`. */
+const longestSlideMs = 3_600_000
 
 /** Who is signed in. A session lasts so long without being used and so long at most as its kind says. */
 export class Sessions {
@@ -46,6 +46,11 @@ export class Sessions {
 
   constructor(ground: Ground) {
     this.#ground = ground
+  }
+
+  /** How long one can last, however it is used. */
+  get longestMs(): number {
+    return this.#ground.registry.get('session').terms.maxLife
   }
 
   /** Signs in a user who has proven who they are. @throws LapseError `unknown_user` */
@@ -100,9 +105,11 @@ export class Sessions {
 
   /** As it is after its use; nothing when it has ended meanwhile. */
   async #slide(row: ProvableRow): Promise<Session | undefined> {
-    const { terms, defaultLife = 0 } = this.#ground.registry.get('session')
-    const latest = row.issuedAt.getTime() + terms.maxLife
+    const { defaultLife = 0 } = this.#ground.registry.get('session')
+    const latest = row.issuedAt.getTime() + this.longestMs
     const until = Math.min(row.at.getTime() + defaultLife, latest)
+    // Of a short one not more than a tenth: whoever uses it every now and then stays signed in.
+    const slideMs = Math.min(longestSlideMs, defaultLife / 10)
     if (until <= row.expiresAt.getTime() + slideMs) return this.#seen(row)
     try {
       const { value } = await this.#ground.commit(async (work) => {

@@ -6,8 +6,8 @@ import { isClaimed, type User, userOfId, verifyUser } from '../directory/users.t
 import { LapseError } from '../errors.ts'
 import type { CommitOptions, Ground, Work } from '../ground.ts'
 import type { By } from '../input.ts'
-import { durationMs, type Resource } from '../kind.ts'
-import { type Purpose, pages, purposes, type VerificationPayload, verificationLives } from '../kinds/verification.ts'
+import type { Resource } from '../kind.ts'
+import { type Purpose, pages, purposes, type VerificationPayload } from '../kinds/verification.ts'
 import { newCode, newToken } from '../secret.ts'
 import type { ProvableRow } from '../store/read.ts'
 import { storableText } from '../text.ts'
@@ -93,10 +93,7 @@ export class Verifications {
     const { value, timer } = await this.#ground.commit(async (work) => {
       await this.#supersede(work, reference, by)
       const change = await work.resources.issue(
-        {
-          ...{ kind: 'verification', id, reference, subject: canonical, payload, proof, sealed },
-          expiresInMs: durationMs(verificationLives[purpose]),
-        },
+        { kind: 'verification', id, reference, subject: canonical, payload, proof, sealed },
         by,
       )
       work.changes.push(change)

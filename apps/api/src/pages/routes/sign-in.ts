@@ -48,7 +48,8 @@ export const signInRoutes = (app: App, { lapse, redeem, look, sendSignInLink }: 
       await lapse.sessions
         .revoke(before.user.id, before.session.id, { reason: 'signed in anew' })
         .catch((error) => request.log.error({ err: error }, 'the session before was not ended'))
-    return keepSession(reply, opened.token).redirect(invite ? `/invites/open?token=${invite}` : '/account', 303)
+    const kept = keepSession(reply, opened.token, lapse.sessions.longestMs)
+    return kept.redirect(invite ? `/invites/open?token=${invite}` : '/account', 303)
   })
 }
 

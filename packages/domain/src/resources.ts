@@ -17,12 +17,13 @@ import {
   manual,
   type ProvenInput,
 } from './input.ts'
+import { issuedTogether } from './issued-together.ts'
 import type { EventType, Kind, Resource } from './kind.ts'
 import { hasEnded, type LifetimeRefusal } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
-import { type Draft, type IssuedRow, insertResources } from './store/issue.ts'
+import { type Draft, type IssuedRow, insertResources, type MaybeIssuedRow } from './store/issue.ts'
 import type { SeenRow } from './store/live.ts'
 import {
   awaitResource,
@@ -72,6 +73,7 @@ export class Resources {
   readonly #registry: Registry
   readonly #onLapsed: (rows: readonly AdvancedRow[]) => void
   readonly #byId: ReturnType<typeof resourcesById>
+  readonly #together: (draft: Draft, by: By) => Promise<IssuedRow | undefined>
 
   constructor(
     database: Database,
@@ -84,6 +86,10 @@ export class Resources {
     this.#onLapsed = onLapsed
     this.#tx = tx
     this.#byId = resourcesById(this.#db)
+    this.#together = issuedTogether<IssuedRow | undefined>(async (drafts, by) => {
+      const rows = await insertResources(this.#db, drafts, manual(by), registry, 'each')
+      return rows.map((row, i) => this.#issuedOf(row, drafts[i] as Draft, ''))
+    })
   }
 
   /** The same verbs inside a transaction. */
@@ -104,7 +110,9 @@ export class Resources {
     const kind = this.#registry.get(input.kind)
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
-      const [issued] = await this.#insert([kind], [draft], by, () => '')
+      const [issued] = this.#waitsForNobody(kind, draft)
+        ? [await this.#together(draft, by)]
+        : await this.#insert([kind], [draft], by, () => '')
       if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
       const holder = await readByReference(this.#db, kind.name, input.reference ?? '')
@@ -250,11 +258,9 @@ export class Resources {
   ) {
     const insert = async (db: Sql) => {
       const rows = await insertResources(db, drafts, manual(by), this.#registry)
-      const refused = rows.findIndex((row) => row.refusal)
-      const { refusal } = rows[refused] ?? {}
-      const draft = drafts[refused]
-      if (refusal && draft) throw issueError(this.#registry.get(draft.kind), draft, refusal, path(refused))
-      return rows.map((row) => (row.id === null ? undefined : (row as IssuedRow)))
+      const issued = rows.map((row, i) => this.#issuedOf(row, drafts[i] as Draft, path(i)))
+      for (const one of issued) if (one instanceof Error) throw one
+      return issued as (IssuedRow | undefined)[]
     }
     if (!kinds.some((kind) => kind.hooks.issued)) return insert(tx ?? this.#db)
     const withHooks = async (own: Prisma.TransactionClient) => {
@@ -270,6 +276,17 @@ export class Resources {
       return rows
     }
     return tx ? withHooks(tx) : this.#atomically(withHooks)
+  }
+
+  /** Nothing when its reference is taken. */
+  #issuedOf(row: MaybeIssuedRow, draft: Draft, path: string): IssuedRow | LapseError | undefined {
+    if (row.refusal) return issueError(this.#registry.get(draft.kind), draft, row.refusal, path)
+    return row.id === null ? undefined : (row as IssuedRow)
+  }
+
+  /** For another who has the reference, for an organization that is being changed, or for a hook. */
+  #waitsForNobody(kind: Kind, { reference, organization }: Draft): boolean {
+    return !this.#tx && reference === null && organization === null && !kind.hooks.issued
   }
 
   /** One verb on one row, with its hook in the same transaction. What was over but not yet advanced is lapsed on the way. */

@@ -32,6 +32,7 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
     people: peopleOn(
       new Ground({ database: wrapped, registry, secrets, resources, addresses: new Addresses() }, async () => true),
     ),
+    resources,
     statements: () => count,
     close: database.close,
   }

@@ -44,18 +44,26 @@ export type IssueRefusal = 'too-short' | 'too-long' | 'no-organization' | 'organ
 
 export type IssuedRow = ResourceRow &
   Recorded & {
-    /** NULL in every column of the row when it was refused, or when its reference is taken. */
     readonly refusal: IssueRefusal | null
   }
 
+/** NULL in every column of the row when it was not issued. */
+export type MaybeIssuedRow = IssuedRow | (Partial<ResourceRow> & { id: null; refusal: IssuedRow['refusal'] })
+
 /**
- * Inserts all drafts, or none when one is refused. A draft whose reference (or id) is taken is left out: the caller sees
- * `id` NULL with no refusal. Rows come in the order of the drafts.
+ * Inserts all drafts, or none when one is refused; with `each`, all that are not. A draft whose reference (or id) is taken
+ * is left out: the caller sees `id` NULL with no refusal. Rows come in the order of the drafts.
  */
-export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause, registry: Registry) => {
+export const insertResources = (
+  db: Sql,
+  drafts: readonly Draft[],
+  cause: Cause,
+  registry: Registry,
+  judged: 'together' | 'each' = 'together',
+) => {
   const places = placesOf(drafts)
   const several = drafts.length > 1
-  return db.$queryRaw<(IssuedRow | (Partial<ResourceRow> & { id: null; refusal: IssuedRow['refusal'] }))[]>(sql`
+  return db.$queryRaw<MaybeIssuedRow[]>(sql`
   WITH ${places.held}
   draft AS MATERIALIZED (
     SELECT d.*, clock.at, coalesce(
@@ -83,16 +91,16 @@ export const insertResources = (db: Sql, drafts: readonly Draft[], cause: Cause,
       expires_at + "graceMs" * interval '1 millisecond', reminders, coalesce(reminder, expires_at),
       (CASE WHEN reminder IS NULL THEN 'expire' ELSE 'remind' END)::lapse_step
     FROM judged
-    WHERE NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)
+    WHERE ${judged === 'each' ? sql`refusal IS NULL` : sql`NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)`}
     ${several ? inOneOrder : empty}
     ON CONFLICT DO NOTHING
     RETURNING *
   ), moved AS (
     -- What carries a token is about a person: the address is in the row, and does not stay in the audit for good.
     SELECT i.*, i.issued_at AS at, 'issued' AS type, 'issued' AS occasion, NULL::lapse_status AS was,
-      NULL::bigint AS lateness_ms, jsonb_build_object('after', jsonb_build_object('expires_at', i.expires_at,
+      NULL::bigint AS lateness_ms, jsonb_build_object('after', jsonb_strip_nulls(jsonb_build_object('expires_at', i.expires_at,
         'reference', CASE WHEN i.verifier IS NULL THEN i.reference END, 'scope', i.scope,
-        'organization_id', i.organization_id, 'subject', CASE WHEN i.verifier IS NULL THEN i.subject END)) AS data
+        'organization_id', i.organization_id, 'subject', CASE WHEN i.verifier IS NULL THEN i.subject END))) AS data
     FROM inserted i
   ), ${record(cause, registry, kindsOf(drafts, registry), ['issued'], sealedOf(drafts))}
   SELECT j.refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs",

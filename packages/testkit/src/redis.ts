@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -7,6 +7,7 @@ import { afterFile } from './after-file.ts'
 import { type Child, spawnChild } from './child.ts'
 import { setting } from './environment.ts'
 import { freePort } from './free-port.ts'
+import { selfSigned } from './self-signed.ts'
 
 /** The test run's shared Redis, and a key prefix that no other test file has. */
 export const testRedis = (): { url: string; prefix: string } => ({
@@ -89,6 +90,38 @@ export const spawnRedis = async (args: readonly string[], url: string): Promise<
   const server = spawnChild(setting('LAPSE_REDIS_SERVER'), args, { env, name: 'redis' })
   await server.ready(() => askRedis(url, (client) => client.ping()))
   return server
+}
+
+export interface TlsFiles {
+  /** More of redis.conf: TLS at this port, beside what is spoken in the clear. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly port: number
+  /** For NODE_EXTRA_CA_CERTS: whoever is given it trusts these servers, by the name `localhost`. */
+  readonly authority: string
+}
+
+/** What a server needs to speak TLS; the files are gone after the test file. */
+export const tlsFiles = async (): Promise<TlsFiles> => {
+  const folder = mkdtempSync(join(tmpdir(), 'lapse-tls-'))
+  afterFile(() => rmSync(folder, { recursive: true, force: true }))
+  const file = (name: string, content: string) => {
+    const path = join(folder, name)
+    writeFileSync(path, content, { mode: 0o600 })
+    return path
+  }
+  const authority = file('cert.pem', selfSigned.cert)
+  const port = await freePort()
+  return {
+    port,
+    authority,
+    settings: {
+      'tls-port': String(port),
+      'tls-cert-file': authority,
+      'tls-key-file': file('key.pem', selfSigned.key),
+      'tls-ca-cert-file': authority,
+      'tls-auth-clients': 'no',
+    },
+  }
 }
 
 /** Over a connection of its own, which is gone afterwards. */

@@ -3,7 +3,7 @@ import { forecastResources } from '../src/store/forecast.ts'
 import { coupon, membership, plain } from './kinds.ts'
 import { day, hour, minute, testDomain } from './support.ts'
 
-const { domain, age, sql } = await testDomain([plain, coupon, membership])
+const { domain, age, planOf, sql } = await testDomain([plain, coupon, membership])
 const { resources } = domain
 const { organizations } = domain.ownVerbs(async () => true)
 const clear = () => sql('DELETE FROM resource')
@@ -117,16 +117,8 @@ describe('the forecast', () => {
       FROM (SELECT now() AS at, i % 20 = 0 AS live, now() + (CASE WHEN i % 20 = 0 THEN 1 ELSE -1 END) * i * interval '10 s' AS e
         FROM generate_series(1, 40000) i) made`)
     await sql('VACUUM ANALYZE resource')
-    const plan: string[] = []
-    const explaining = {
-      $queryRaw: async ({ text, values }: { text: string; values: unknown[] }) => {
-        const rows = await sql<{ 'QUERY PLAN': string }>(`EXPLAIN (ANALYZE, TIMING OFF) ${text}`, values)
-        plan.push(...rows.map((row) => row['QUERY PLAN']))
-        return []
-      },
-    }
-    await forecastResources(explaining as never, { bucket: 'hour', count: 24 })
-    expect(plan.join('\n')).toContain('resource_due')
-    expect(plan.join('\n')).not.toMatch(/Seq Scan on resource|Rows Removed by Filter/)
+    const plan = await planOf((db) => forecastResources(db, { bucket: 'hour', count: 24 }))
+    expect(plan).toContain('resource_due')
+    expect(plan).not.toMatch(/Seq Scan on resource|Rows Removed by Filter/)
   })
 })

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { overdue } from '../src/store/read.ts'
 import { coupon, membership, plain } from './kinds.ts'
 import { day, second, testDomain } from './support.ts'
 
-const { domain, age, sql } = await testDomain([plain, coupon, membership])
+const { domain, age, planOf, sql } = await testDomain([plain, coupon, membership])
 const { resources } = domain
 
 const issue = async (kind: string, more: object = {}) => (await resources.issue({ kind, ...more })).resource
@@ -104,5 +105,15 @@ describe('pending and upcoming', () => {
     expect((await domain.overdue())[0]?.oldestMs).toBeGreaterThanOrEqual(3 * second)
     await domain.advance({ trigger: 'sweep' })
     expect(await domain.overdue()).toEqual([])
+  })
+
+  it('overdue reads what is overdue, and not all that is pending', async () => {
+    await sql(`INSERT INTO resource (id, kind, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
+      SELECT gen_random_uuid(), 'plain', now() - interval '1 day', now(), e, e, e, 'expire'
+      FROM (SELECT now() + (i - 20) * interval '10 s' AS e FROM generate_series(1, 40000) i ORDER BY random()) made`)
+    await sql('VACUUM ANALYZE resource')
+    expect(await planOf(overdue)).toContain('resource_due')
+    expect(await planOf(overdue)).not.toMatch(/Seq Scan on resource|Rows Removed by Filter/)
+    expect(await domain.overdue()).toMatchObject([{ kind: 'plain', count: expect.any(Number) }])
   })
 })

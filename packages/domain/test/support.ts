@@ -1,6 +1,7 @@
 import { testDatabase, until } from '@lapse/testkit'
 import pg from 'pg'
 import { afterAll } from 'vitest'
+import type { Sql } from '../src/database.ts'
 import { createDomain, type Domain, type Kind } from '../src/index.ts'
 
 /** A domain on a database of this file's own, and the owner's way in. Call it at the top of a test file. */
@@ -36,6 +37,19 @@ export const testDomain = async (kinds: readonly Kind[]) => {
         WHERE id = ANY ($1)`,
         [[ids].flat(), ms],
       )
+    },
+    /** How PostgreSQL did what `run` asks it for. */
+    planOf: async (run: (db: Sql) => Promise<unknown>): Promise<string> => {
+      const plan: string[] = []
+      const explaining = {
+        $queryRaw: async ({ text, values }: { text: string; values: unknown[] }) => {
+          const rows = await sql<{ 'QUERY PLAN': string }>(`EXPLAIN (ANALYZE, TIMING OFF) ${text}`, values)
+          plan.push(...rows.map((row) => row['QUERY PLAN']))
+          return []
+        },
+      }
+      await run(explaining as unknown as Sql)
+      return plan.join('\n')
     },
     /** Holds a row's lock while `work` runs in the same transaction, then commits. */
     holding: async (

@@ -1,8 +1,10 @@
 // An upgrade under load, on services of its own: a million resources (--rows N, --quick 50,000), issue and check every
-// 20 ms, the migrations of a made-up next version in the middle of it, and old and new processes side by side.
+// 20 ms, the migrations of a made-up next version in the middle of it, and old and new processes side by side. The old
+// version is what is built here, or, with --from <commit>, what was built then.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { build } from './build.mjs'
 import { generate } from './generate.mjs'
@@ -11,15 +13,23 @@ import { atEnd, command, failure } from './lifetime.mjs'
 import { root } from './root.mjs'
 import { until } from './services/network.mjs'
 import { cleanEnvironment, privateServices } from './services/private.mjs'
-import { careless, migrationsAt, next } from './upgrade/migrations.mjs'
+import { careless, migrationsAt, migrationsOf, next } from './upgrade/migrations.mjs'
 import { startTraffic } from './upgrade/traffic.mjs'
-import { nextVersion, startApp } from './upgrade/versions.mjs'
+import { nextVersion, startApp, versionAt } from './upgrade/versions.mjs'
 
 const LONGEST_MS = 1_000
 
-const [, , ...args] = process.argv
-const given = args.includes('--rows') ? Number(args[args.indexOf('--rows') + 1]) : 1_000_000
-const rows = args.includes('--quick') ? 50_000 : given
+const options = { rows: { type: 'string' }, quick: { type: 'boolean' }, from: { type: 'string' } }
+
+const readArgs = () => {
+  try {
+    const { values } = parseArgs({ options })
+    return { from: values.from, rows: values.quick ? 50_000 : Number(values.rows ?? 1_000_000) }
+  } catch (error) {
+    throw failure(`${error.message}. There are: --rows <number>, --quick, --from <commit>`)
+  }
+}
+
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
 
 const FILL = `
@@ -60,12 +70,14 @@ const missed = async (owner) => {
 }
 
 await command(async () => {
+  const { from, rows } = readArgs()
   if (!(Number.isInteger(rows) && rows > 0))
     throw failure('--rows takes a whole number: npm run upgrade -- --rows 200000')
   process.chdir(root)
   await install()
   const compiled = generate().then(() => build('apps/api', 'apps/worker'))
   const [{ postgres, redis, folder }] = await Promise.all([privateServices({ durable: true }), compiled])
+  const before = from === undefined ? root : await versionAt(join(folder, 'from'), from)
   const migrations = migrationsAt(folder, postgres.ownerUrl, postgres.appRole)
   const owner = new pg.Client({ connectionString: postgres.ownerUrl })
   owner.on('error', () => {})
@@ -73,7 +85,7 @@ await command(async () => {
   atEnd(() => owner.end())
 
   console.log(`${rows.toLocaleString('en')} resources and events, on a machine as it is.\n`)
-  const [first, ...later] = migrations.names
+  const [first, ...later] = migrationsOf(before)
   migrations.add(first)
   const empty = await migrations.deploy()
   await owner.query(FILL, [rows])
@@ -92,7 +104,7 @@ await command(async () => {
     LAPSE_SECRET: randomBytes(24).toString('hex'),
   }
   const start = (app, version, name) => startApp(app, version, env, join(folder, `${name}-${app}.log`))
-  const old = { api: await start('api', root, 'old'), worker: await start('worker', root, 'old') }
+  const old = { api: await start('api', before, 'old'), worker: await start('worker', before, 'old') }
   const apis = [old.api.url]
   const traffic = startTraffic(apis, token)
   const during = async (what, act) => {
@@ -109,12 +121,15 @@ await command(async () => {
     return Math.max(issue.longest, check.longest)
   }
 
+  if (from !== undefined) console.log(`\nThe old version is ${from}.`)
   console.log('\nThe next version, by the rules. Issue and check every 20 ms: median / p99 / longest.')
   await sleep(3_000)
   await during('before', () => sleep(5_000))
   const pauses = []
-  for (const [i, [name, sql]] of Object.entries(next).entries()) {
-    migrations.write(name, sql)
+  const since = migrationsOf(root).filter((name) => name !== first && !later.includes(name))
+  for (const [i, name] of [...since, ...Object.keys(next)].entries()) {
+    if (name in next) migrations.write(name, next[name])
+    else migrations.add(name)
     const holder = i === 0 && holdTable(postgres.ownerUrl, 4_000)
     pauses.push(await during(`${name}${holder ? ', behind a long transaction' : ''}`, () => migrations.deploy()))
     await holder

@@ -16,17 +16,22 @@ export const careless = `ALTER TABLE resource ADD COLUMN rank INTEGER NOT NULL D
 ALTER TABLE resource ADD CONSTRAINT resource_rank CHECK (rank >= 0);
 CREATE INDEX resource_rank_id ON resource (rank, id);`
 
+/** The names of the migrations that a version brings, in their order. */
+export const migrationsOf = (version) =>
+  readdirSync(join(version, 'prisma/migrations'))
+    .filter((name) => /^\d/.test(name))
+    .sort()
+
 /** A folder with the repository's migrations, to be applied some at a time, and more than those. */
 export const migrationsAt = (folder, ownerUrl, appRole) => {
   const source = join(root, 'prisma')
   const target = join(folder, 'prisma')
-  const names = readdirSync(join(source, 'migrations')).filter((name) => /^\d/.test(name))
   const write = (name, sql) => {
     mkdirSync(join(target, 'migrations', name), { recursive: true })
     writeFileSync(join(target, 'migrations', name, 'migration.sql'), sql)
   }
   cpSync(source, target, { recursive: true })
-  for (const name of names) rmSync(join(target, 'migrations', name), { recursive: true })
+  for (const name of migrationsOf(root)) rmSync(join(target, 'migrations', name), { recursive: true })
   const deploy = async () => {
     const start = performance.now()
     await must('migrate', process.execPath, [join(root, 'scripts/migrate.mjs'), 'deploy'], {
@@ -36,7 +41,6 @@ export const migrationsAt = (folder, ownerUrl, appRole) => {
     return performance.now() - start
   }
   return {
-    names,
     add: (name) => cpSync(join(source, 'migrations', name), join(target, 'migrations', name), { recursive: true }),
     write,
     deploy,

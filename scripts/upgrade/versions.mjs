@@ -1,8 +1,22 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { failure, launch, tail } from '../lifetime.mjs'
+import { installIn } from '../install.mjs'
+import { failure, launch, must, tail } from '../lifetime.mjs'
 import { root } from '../root.mjs'
 import { freePort, until } from '../services/network.mjs'
+
+/** What stood at a commit, installed and built in `folder`. */
+export const versionAt = async (folder, commit) => {
+  mkdirSync(folder, { recursive: true })
+  const archive = `${folder}.tar`
+  await must('git archive', 'git', ['archive', '--output', archive, commit], { cwd: root })
+  await must('tar', 'tar', ['-xf', archive, '-C', folder])
+  await installIn(folder)
+  const options = { cwd: folder }
+  await must('generate', process.execPath, [join(folder, 'scripts/generate.mjs')], options)
+  await must('build', process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'apps/api', 'apps/worker'], options)
+  return folder
+}
 
 /** What has been built here, copied to `folder` as a version that does not start without the migration `needed`. */
 export const nextVersion = (folder, needed) => {

@@ -66,7 +66,7 @@ const own = (area: string) => ({
   revoke: ({ id }: Known) => post(`/v1/${area}/${id}/revoke`),
 })
 
-const codeOf = (name: string) => `CHAOS-${name.replace(/\D/g, '')}`
+const codeOf = (name: string) => `CHAOS-${numberOf(name)}`
 const grantOf = (name: string) => ({ resource: `document:${name}`, relation: 'viewer', subject: `user:${name}` })
 
 const addressOf = (name: string) => `${name}@example.com`

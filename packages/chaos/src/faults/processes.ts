@@ -45,9 +45,6 @@ const killedOnTheSameJob = (rounds: number): FaultKind => ({
   delays: true,
   run: async (stage) => {
     let left = rounds
-    // A statement goes over the line as text when its connection is new.
-    stage.lost()
-    for (const { postgres } of stage.workers) postgres.cut()
     const deadline = performance.now() + 20_000 * rounds
     await Promise.all(
       stage.workers.map(async (worker) => {
@@ -60,6 +57,9 @@ const killedOnTheSameJob = (rounds: number): FaultKind => ({
             void killed(stage, worker)
             return 'cut'
           }
+          // A statement goes over the line as text when its connection is new.
+          stage.lost()
+          worker.postgres.cut()
           while (!isHit && left > 0 && performance.now() < deadline) await sleep(50)
           worker.postgres.trap = undefined
           while (isHit && worker.runs) await sleep(20)

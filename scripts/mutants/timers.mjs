@@ -175,7 +175,7 @@ export const timers = [
     file: engine,
     find: 'if (await this.#advance(trigger, onRows, group, false)) await',
     put: 'if (await this.#advance(trigger, onRows, group, false)) return\n    await',
-    test: ['apps/worker/test/mass.test.ts'],
+    test: ['packages/lapse/test/sweep.test.ts'],
   },
   {
     name: 'slow-hook',

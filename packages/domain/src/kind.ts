@@ -23,6 +23,15 @@ export const durationMs = (duration: Duration): number => {
   return milliseconds
 }
 
+/** In milliseconds. @throws DefinitionError that names the option when it is not a duration */
+export const optionMs = (option: string, duration: Duration): number => {
+  try {
+    return durationMs(duration)
+  } catch (error) {
+    throw new DefinitionError(`${option} ${(error as Error).message}`)
+  }
+}
+
 /** What can happen to a resource. Effects and hooks are registered by these names. */
 export type EventType = (typeof eventTypes)[number]
 
@@ -205,13 +214,8 @@ export const defineKind = <const Name extends string, P extends Payload>(
   const wrong = (option: string, why: string): never => {
     throw new DefinitionError(`kind ${JSON.stringify(name)}: ${option} ${why}`)
   }
-  const duration = (option: string, value: Duration): number => {
-    try {
-      return durationMs(value)
-    } catch (error) {
-      return wrong(option, (error as Error).message)
-    }
-  }
+  const duration = (option: string, value: Duration): number =>
+    optionMs(`kind ${JSON.stringify(name)}: ${option}`, value)
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) wrong('name', 'must be lower case letters, digits and dashes, at most 32')
   if (uses !== 'unlimited' && !(Number.isInteger(uses) && uses >= 1)) wrong('uses', 'must be 1 or more, or "unlimited"')
 

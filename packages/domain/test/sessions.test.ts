@@ -104,6 +104,7 @@ describe('sliding', () => {
     expect(last && last.expiresAt.getTime() - last.issuedAt.getTime()).toBe(25 * minute)
     expect(await usedAfter(7 * minute)).toBeUndefined()
     expect(() => session({ idle: '31d' })).toThrow('sessions: longest is below idle')
+    expect(() => session({ idle: 'soon' as '1h' })).toThrow('sessions.idle is not a duration')
   })
 
   it('keeps one that is used alive for thirty days, and not a moment longer', async () => {

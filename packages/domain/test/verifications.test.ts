@@ -63,7 +63,9 @@ describe('request', () => {
       const { verification: made } = await own.request({ purpose, email: fresh(), deliver: 'return' })
       expect(made.expiresAt.getTime() - made.issuedAt.getTime()).toBe(ms)
     }
-    expect(() => verification({ code: '25h' })).toThrow('verifications: code is good for a day at most')
+    for (const code of ['25h', 0] as const)
+      expect(() => verification({ code })).toThrow('verifications.code has to be from a second to a day')
+    expect(() => verification({ code: 'soon' as '1h' })).toThrow('verifications.code is not a duration')
   })
 
   it('gives the secret back, or mails it, and never both', async () => {

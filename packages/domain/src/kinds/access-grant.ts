@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DefinitionError, type Duration, defineKind, durationMs } from '../kind.ts'
+import { DefinitionError, type Duration, defineKind, optionMs } from '../kind.ts'
 
 const payload = z.strictObject({
   /** What the subject is to the resource, such as `viewer`. */
@@ -29,7 +29,7 @@ export interface AccessGrantOptions {
 export const accessGrant = (options: AccessGrantOptions = {}) => {
   const { elevated = ['admin', 'owner'], lifetime = {}, reminders = ['15m'], retention = '24h' } = options
   const { default: usual = '1h', max = '30d', elevated: elevatedMax = '8h' } = lifetime
-  if (durationMs(elevatedMax) < durationMs(usual))
+  if (optionMs('grants.lifetime.elevated', elevatedMax) < optionMs('grants.lifetime.default', usual))
     throw new DefinitionError('grants: lifetime.elevated is below lifetime.default, an hour unless set. Set both.')
   return defineKind({
     name: 'access-grant',

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DefinitionError, type Duration, defineKind, durationMs } from '../kind.ts'
+import { DefinitionError, type Duration, defineKind, optionMs } from '../kind.ts'
 
 const payload = z.strictObject({
   /** What its holder's browser calls itself, for the list of one's own sessions. */
@@ -17,7 +17,7 @@ export interface SessionOptions {
 
 /** Somebody is signed in; see `people/sessions.ts`. */
 export const session = ({ idle = '7d', longest = '30d' }: SessionOptions = {}) => {
-  if (durationMs(longest) < durationMs(idle))
+  if (optionMs('sessions.longest', longest) < optionMs('sessions.idle', idle))
     throw new DefinitionError('sessions: longest is below idle, 7 days unless set. Set both.')
   return defineKind({
     name: 'session',

@@ -1,5 +1,13 @@
 import { z } from 'zod'
-import { DefinitionError, type Duration, defineKind, durationMs, type Letter, type LetterContext } from '../kind.ts'
+import {
+  DefinitionError,
+  type Duration,
+  defineKind,
+  durationMs,
+  type Letter,
+  type LetterContext,
+  optionMs,
+} from '../kind.ts'
 
 /** How long each is good for, unless said otherwise. */
 const usualLives = {
@@ -34,9 +42,11 @@ const longest = '24h'
 
 /** Somebody proves to read an address; see `people/verifications.ts`. */
 export const verification = (options: VerificationOptions = {}) => {
-  for (const purpose of purposes)
-    if (durationMs(options[purpose] ?? 0) > durationMs(longest))
-      throw new DefinitionError(`verifications: ${purpose} is good for a day at most.`)
+  for (const purpose of purposes) {
+    const life = optionMs(`verifications.${purpose}`, options[purpose] ?? usualLives[purpose])
+    if (life < 1_000 || life > durationMs(longest))
+      throw new DefinitionError(`verifications.${purpose} has to be from a second to a day.`)
+  }
   return defineKind({
     name: 'verification',
     verbs: 'verifications',

@@ -59,6 +59,11 @@ export class Net {
     clearTimeout(this.#timer)
   }
 
+  /** By how much this machine's clock is ahead of the database's, where that is more than measuring it may be off. */
+  get skewMs(): number {
+    return Math.abs(this.#skewMs) > 20 ? this.#skewMs : 0
+  }
+
   /** Whether a sweep has been done lately. */
   get isHealthy(): boolean {
     return performance.now() - this.#sweptAt < 4 * this.#intervals.sweep + 10_000

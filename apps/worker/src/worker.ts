@@ -1,4 +1,5 @@
 import {
+  Alarm,
   createLapse,
   createMailer,
   type Lapse,
@@ -105,6 +106,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     // than a second's worth.
     ...(mailer ? [run('email', Math.min(env.LAPSE_MAIL_CONNECTIONS, env.LAPSE_MAIL_RATE))] : []),
   ]
+  const alarm = new Alarm(lapse.queues, { skewMs: () => net.skewMs, ring: (kind) => engine.ring(kind) })
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
   await net.start()
   if (env.LAPSE_CLEANUP_ON_START)
@@ -120,7 +122,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     close: async () => {
       engine.stop()
       deliver.stop()
-      await Promise.all([net.stop(), watching.stop(), ...runners.map((runner) => runner.close(closeMs))])
+      await Promise.all([net.stop(), alarm.stop(), watching.stop(), ...runners.map((runner) => runner.close(closeMs))])
       await health.close()
       if (mailer) mailer.close()
       await lapse.close()

@@ -23,6 +23,14 @@ describe('firing', () => {
     expect((await app.story(id)).map((event) => event.type)).toEqual(['issued', 'renewed', 'expired'])
   })
 
+  it('ends at its instant though the queue hands out nothing: the worker has an alarm of its own', async () => {
+    const { timers } = app.lapse.queues
+    await timers.pause()
+    const { id } = await app.lapse.issue('pass', { expiresIn: '3s' })
+    expect(await app.happened(id, 'expired')).toMatchObject({ trigger: 'job' })
+    await timers.resume()
+  })
+
   it('A5 the same expire job run three times makes one transition, one mail, one event', async () => {
     const email = 'a5@example.com'
     const { id, kind, version } = await app.lapse.issue('pass', { expiresIn: '1s', payload: { email } })

@@ -70,6 +70,11 @@ export class Engine {
     return (this.#wakers.get(wakeUp.kind) ?? this.#foreign).wake(step, wakeUp)
   }
 
+  /** The same, for nobody that waits for an answer. */
+  ring(kind: string): void {
+    this.#wakers.get(kind)?.ring()
+  }
+
   /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */
   async sweep(): Promise<number> {
     let swept = 0

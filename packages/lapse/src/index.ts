@@ -149,6 +149,7 @@ export {
   withDeadline,
 } from '@lapse/domain'
 export {
+  Alarm,
   done,
   isCluster,
   type Place,

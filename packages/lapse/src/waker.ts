@@ -33,6 +33,7 @@ export class Waker {
   readonly #ended = new Remembered()
   #waiting: Waiting[] = []
   #looking = false
+  #rung = false
   /** When the present look began, by the process's monotonic clock. */
   #began = 0
   readonly #impatient: boolean
@@ -56,20 +57,30 @@ export class Waker {
     if (left <= 0) return Promise.resolve(retryIn(1_000))
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...wakeUp, step, resolve, reject })
-      if (!this.#looking) {
-        this.#began = performance.now()
-        void this.#look()
-      }
+      this.#begin()
       if (this.#impatient) setTimeout(() => resolve(retryIn(1_000)), left)
     })
   }
 
+  /** Looks as well, for nobody that waits for an answer. */
+  ring(): void {
+    this.#rung = true
+    this.#begin()
+  }
+
+  #begin(): void {
+    if (this.#looking) return
+    this.#began = performance.now()
+    void this.#look()
+  }
+
   async #look(): Promise<void> {
     this.#looking = true
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#rung) {
       // Those that arrive in this turn of the event loop come along.
       await new Promise(setImmediate)
       const waiting = this.#waiting.splice(0)
+      this.#rung = false
       this.#began = performance.now()
       try {
         let over = 0

@@ -6,13 +6,16 @@ import { createLapse, defineKind } from '../src/index.ts'
 
 const pass = defineKind({ name: 'pass', payload: z.strictObject({}), lifetime: { max: '9d' }, reminders: [] })
 
+const [database, redis] = [await testDatabase(), testRedis()]
+const owner = new pg.Client({ connectionString: database.ownerUrl })
+await owner.connect()
+const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix: redis.prefix, kinds: [pass] })
+afterAll(async () => {
+  await lapse.close()
+  await owner.end()
+})
+
 it('a sweep goes on until nothing is due, however many batches that takes, and says how many it moved', async () => {
-  const [database, redis] = [await testDatabase(), testRedis()]
-  const owner = new pg.Client({ connectionString: database.ownerUrl })
-  await owner.connect()
-  afterAll(() => owner.end())
-  const lapse = createLapse({ databaseUrl: database.url, redisUrl: redis.url, prefix: redis.prefix, kinds: [pass] })
-  afterAll(() => lapse.close())
   for (let i = 0; i < 3; i++)
     await lapse.issueAll(Array.from({ length: 700 }, () => ({ kind: 'pass' as const, expiresIn: '1d' as const })))
   // Their timers stand for tomorrow: nothing but the sweep looks.

@@ -1,4 +1,5 @@
 export { isCluster, type RedisAddress, readRedisUrl } from './address.ts'
+export { Alarm, type AlarmOptions } from './alarm.ts'
 export { appetite, enqueueAll, enqueueDeliveries, type Full } from './deliveries.ts'
 export {
   deliveryId,

@@ -172,7 +172,7 @@ export class Timers {
 const uuidLength = 36
 
 /** BullMQ orders what is delayed by its millisecond, and within it by when it was added. */
-const scorePerMs = 0x1000
+export const scorePerMs = 0x1000
 
 /**
  * Only what is still there: a worker may have taken it a moment ago. In a list it is looked for where it stood, at the end,

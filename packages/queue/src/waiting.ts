@@ -1,5 +1,6 @@
 import type { Timer } from '@lapse/domain'
 import type { Queues } from './queues.ts'
+import { scorePerMs } from './timers.ts'
 
 /** A timer as it waits in Redis, whoever has put it there. */
 export interface WaitingTimer extends Pick<Timer, 'id' | 'step' | 'version' | 'offset'> {
@@ -9,9 +10,6 @@ export interface WaitingTimer extends Pick<Timer, 'id' | 'step' | 'version' | 'o
 }
 
 const jobId = /^(?<id>[0-9a-f-]{36})-(?<step>remind|expire|end-grace)(?:-(?<offset>\d+))?-v(?<version>\d+)$/
-
-/** BullMQ keeps the instant of a delayed job in all but the last twelve bits of its score. */
-const scale = 0x1000
 
 /** All timers that wait while it reads, page by page; some may come twice. */
 export async function* waitingTimers({ redis, shards, divisions }: Queues): AsyncGenerator<WaitingTimer[]> {
@@ -24,7 +22,12 @@ export async function* waitingTimers({ redis, shards, divisions }: Queues): Asyn
         const { id, step, offset, version } = jobId.exec(name)?.groups ?? {}
         if (!id) continue
         page.push({
-          ...{ id, step: step as Timer['step'], version: Number(version), firesAt: Math.floor(Number(score) / scale) },
+          ...{
+            id,
+            step: step as Timer['step'],
+            version: Number(version),
+            firesAt: Math.floor(Number(score) / scorePerMs),
+          },
           ...(offset !== undefined && { offset: Number(offset) }),
           remove: () => queue.remove(name),
         })

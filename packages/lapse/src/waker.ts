@@ -50,8 +50,9 @@ export class Waker {
   }
 
   wake(step: Timer['step'], wakeUp: WakeUp): Promise<Outcome> {
-    // What has ended stays ended: those that come after a burst need no look of their own.
-    if (this.#ended.has(wakeUp.id)) return Promise.resolve(done)
+    // What has ended stays ended: those that come after a burst need no look of their own. Those that come in it wait for its
+    // end all the same, or the queue would hand them out one by one meanwhile.
+    if (this.#ended.has(wakeUp.id) && (this.#impatient || !this.#looking)) return Promise.resolve(done)
     // The queue's places are everybody's: a job does not keep one while a hook takes its time.
     const left = this.#impatient && this.#looking ? this.#began + hookMs - performance.now() : hookMs
     if (left <= 0) return Promise.resolve(retryIn(1_000))
@@ -79,7 +80,8 @@ export class Waker {
     while (this.#waiting.length > 0 || this.#rung) {
       // Those that arrive in this turn of the event loop come along.
       await new Promise(setImmediate)
-      const waiting = this.#waiting.splice(0)
+      const waiting = this.#open(this.#waiting.splice(0))
+      if (waiting.length === 0 && !this.#rung) continue
       this.#rung = false
       this.#began = performance.now()
       try {
@@ -101,9 +103,14 @@ export class Waker {
     this.#looking = false
   }
 
-  async #answer(waiting: readonly Waiting[]): Promise<void> {
-    const open = waiting.filter((wakeUp) => !this.#ended.has(wakeUp.id))
+  /** Answers those of what has ended; the others are left. */
+  #open(waiting: readonly Waiting[]): Waiting[] {
     for (const wakeUp of waiting) if (this.#ended.has(wakeUp.id)) wakeUp.resolve(done)
+    return waiting.filter((wakeUp) => !this.#ended.has(wakeUp.id))
+  }
+
+  async #answer(waiting: readonly Waiting[]): Promise<void> {
+    const open = this.#open(waiting)
     if (open.length === 0) return
     const rows = new Map((await this.#domain.pending(open.map(({ id }) => id))).map((row) => [row.id, row]))
     const idle: IdleWakeUp[] = []

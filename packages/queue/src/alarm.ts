@@ -97,7 +97,9 @@ export class Alarm {
   /** The first that it has not rung for, of all shards. */
   async #next(): Promise<{ readonly firesAt: number; readonly kind: string } | undefined> {
     const { redis } = this.#queues
-    const from = Math.max(this.#rangFor + 1, this.#now() - pastMs) * scorePerMs
+    const now = this.#now()
+    // A clock that was ahead, and comes right, has rung for what is not due yet.
+    const from = Math.max(Math.min(this.#rangFor, now) + 1, now - pastMs) * scorePerMs
     const firsts = await Promise.all(
       this.#queues.shards().map(async (shard) => {
         const [job, score] = await redis.zrangebyscore(

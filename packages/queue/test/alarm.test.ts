@@ -7,7 +7,7 @@ const redis = testRedis()
 const minute = 60_000
 
 /** Queues that no worker looks at, and what has rung there. */
-const open = async (skewMs = 0) => {
+const open = async (skewMs = () => 0) => {
   const queues = openQueues({ redisUrl: redis.url, prefix: `${redis.prefix}-${randomUUID()}` })
   await queues.begun
   const rings: { kind: string; at: number; who: number }[] = []
@@ -15,7 +15,7 @@ const open = async (skewMs = 0) => {
   const start = () => {
     const who = alarms.length
     const ring = (kind: string) => void rings.push({ kind, at: Date.now(), who })
-    alarms.push(new Alarm(queues, { skewMs: () => skewMs, ring }))
+    alarms.push(new Alarm(queues, { skewMs, ring }))
   }
   const timers = new Timers(queues)
   const arm = (inMs: number, kind = 'pass') => {
@@ -44,12 +44,18 @@ describe('the alarm', () => {
   })
 
   it('goes by the database clock, wherever that of its process stands', async () => {
-    const { rings, start, arm } = await open(-minute)
+    let skew = -minute
+    const { rings, start, arm } = await open(() => skew)
     await arm(minute + 1_500, 'by the database due by now')
     await arm(2 * minute, 'not due yet')
     start()
     await until(() => rings.length > 0, { what: 'a ring' })
     expect(rings.map(({ kind }) => kind)).toEqual(['by the database due by now'])
+    // It was the measure that was wrong: what comes before that is rung for as well.
+    skew = 0
+    for (let seconds = 2; seconds < 8; seconds++) await arm(seconds * 1_000, 'before that')
+    await until(() => rings.length > 1, { what: 'another ring' })
+    expect(rings[1]).toMatchObject({ kind: 'before that' })
   })
 
   it('rings once, however many workers there are; whoever stops is followed by another', async () => {

@@ -6,7 +6,7 @@ export default defineConfig({
     defineKind({
       name: 'guest-pass',
       payload: z.strictObject({ email: z.email().optional() }),
-      lifetime: { default: '8h', min: '1m', max: '30d' }, // from the issue to the end, all renewals included
+      lifetime: { default: '8h', min: '1m', max: '30d' }, // from the issue to the end, all renewals included; see below
       grace: '10m', // none by default
       reminders: ['1h'], // ['3d', '1d'] by default
       retention: '30d', // how long the row is kept after its end
@@ -50,4 +50,6 @@ export default defineConfig({
     },
   },
   grants: { elevated: ['admin', 'owner', 'editor'], retention: '30m' }, // of access grants; see below
+  sessions: { idle: '12h', longest: '14d' }, // without being used, and at most: '7d' and '30d' by default
+  verifications: { 'sign-in': '5m' }, // links and codes; by default 10m, confirm-email 24h, reset-password 30m, code 10m
 })

@@ -165,7 +165,10 @@ describe('reminders with two workers', () => {
     await app.lapse.revoke('lease', revoked?.id ?? '')
     expect(await app.lapse.check('lease', revoked?.id ?? '')).toMatchObject({ allowed: false, reason: 'revoked' })
     await sleepUntil(renewed?.endsAt ?? new Date(), 200)
-    expect((await app.story(renewed?.id ?? '')).map((event) => event.type)).toEqual(['issued', 'grace', 'renewed'])
-    expect((await app.story(revoked?.id ?? '')).map((event) => event.type)).toEqual(['issued', 'grace', 'revoked'])
+    // The alarm may have been before the job, which then comes to what has been renewed, and is recorded.
+    const story = async (id = '') =>
+      (await app.story(id)).map(({ type }) => type).filter((type) => type !== 'timer-stale')
+    expect(await story(renewed?.id)).toEqual(['issued', 'grace', 'renewed'])
+    expect(await story(revoked?.id)).toEqual(['issued', 'grace', 'revoked'])
   })
 })

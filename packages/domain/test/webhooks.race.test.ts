@@ -107,6 +107,23 @@ describe('40 at a time', () => {
     expect(new Set(after.map(({ round }) => round))).toEqual(new Set([0, 1]))
   })
 
+  it('replay while another replays some of it: neither waits for the other, and none waits in a circle', async () => {
+    const { id: organization } = await company()
+    const { id } = await made({ organization })
+    await times(4, () => issue('plain', organization))
+    const [first, ...others] = await told(id)
+    for (const delivery of [first, ...others]) await attempt(delivery?.id ?? '', { status: 'sent' })
+    const since = new Date((await domain.clock()).getTime() - hour)
+    await holding(
+      first?.id ?? '',
+      async (holder) => {
+        await holder.query(`UPDATE delivery SET round = round + 1 WHERE id = $1`, [first?.id])
+        expect(await endpoints.replay(id, { since })).toMatchObject({ replayed: others.length })
+      },
+      'delivery',
+    )
+  })
+
   it('replay while resources are suspended, restored and deleted: nothing waits for each other for good', async () => {
     const { id: organization } = await company()
     await times(30, () => issue('plain', organization))

@@ -92,7 +92,10 @@ export const replaySpan = async (
     ), added AS (
       INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
       SELECT h.resource_id, h.kind, h.version, h.type || ':#' || h.id, h.id, 'webhook', ${id}, ${now}, ${now}
-      FROM held h ORDER BY h.id
+      FROM held h
+      -- One that is there would be waited for while somebody else replays it, who may wait for one of ours.
+      WHERE NOT EXISTS (SELECT FROM delivery d WHERE d.event_id = h.id AND d.target || '' = ${id} AND d.channel = 'webhook')
+      ORDER BY h.id
       ON CONFLICT DO NOTHING
       RETURNING id, channel, round
     ), owed AS (SELECT * FROM repeated UNION ALL SELECT * FROM added)

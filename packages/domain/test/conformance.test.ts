@@ -18,6 +18,7 @@ import {
   type Own,
   ownIn,
   resolve,
+  type Story,
   someEnd,
   someOwn,
   someStory,
@@ -25,7 +26,6 @@ import {
   unborn,
   verbs,
 } from './lives.ts'
-import { tally } from './support.ts'
 
 const { database, setClock } = await frozenClock()
 const cause = { trigger: 'manual' } as const
@@ -115,43 +115,45 @@ const remindersIn = (chapters: readonly Chapter[]) =>
     .filter(({ event }) => event === 'reminded')
     .map(({ offset, version }) => `v${version} reminded:${offset}`)
 
-it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { timeout: 120_000 }, async () => {
-  const tried: string[] = []
-  await fc.assert(
-    fc.asyncProperty(someStory, async ({ terms, own, chapters: [birth, ...chapters] }) => {
-      if (!birth) return
-      const kind = kindOf(terms)
-      await setClock(birth.now)
-      const issued = await insert(kind, birth.until, birth.now, birth.until % 2 === 0, own)
-      const { latestAt } = birth.after
-      expect(issued?.id && lifeOf(issued as ResourceRow, latestAt)).toEqual(birth.answer)
-      const id = issued?.id ?? ''
-      for (const chapter of chapters) {
-        const { answer, after, now, verb } = chapter
-        await setClock(now)
-        const { offset: _, ...expected } = answer && typeof answer === 'object' && 'life' in answer ? answer : {}
-        expect(await act(kind, id, chapter)).toEqual(verb === 'advance' && answer ? expected : answer)
-        const row = await read(id)
-        expect(row && lifeOf(row, latestAt)).toEqual(after)
-        expect({ live: row?.live, seen: row?.seen }).toEqual({ live: isLive(after, now), seen: seenStatus(after, now) })
-        tried.push(verb, ...(lifeIn(answer) ? [`${verb} done`] : [`${verb} refused`]), String(answer))
-      }
-      const [owed, events] = await database.transaction(async (tx) => [
-        await tx.delivery.findMany({ where: { resourceId: id }, orderBy: { createdAt: 'asc' } }),
-        await tx.event.findMany({ where: { resourceId: id, from: { not: null } }, orderBy: { id: 'asc' } }),
-      ])
-      expect(events.map(({ from, to }) => [from, to])).toEqual(
-        chapters
-          .filter(({ answer }) => lifeIn(answer))
-          .map(({ before, after }) => [toldStatus(before), toldStatus(after)]),
-      )
-      expect(owed.map((one) => `v${one.version} ${one.event}`)).toEqual(remindersIn(chapters))
-    }),
-    { numRuns: 400 },
+/** Whatever can come of an act; a use that needs its holder is not one of these lives'. */
+const refusals = ['too-short', 'too-long', 'not-later', 'ended', 'suspended', 'not-suspended', 'not-started', 'used-up']
+const outcomes = [...verbs.flatMap((verb) => [`${verb} done`, `${verb} refused`]), ...refusals]
+const outcomesOf = ({ verb, answer }: Chapter) => [`${verb} ${lifeIn(answer) ? 'done' : 'refused'}`, String(answer)]
+
+const retell = async ({ terms, own, chapters: [birth, ...chapters] }: Story): Promise<void> => {
+  if (!birth) return
+  const kind = kindOf(terms)
+  await setClock(birth.now)
+  const issued = await insert(kind, birth.until, birth.now, birth.until % 2 === 0, own)
+  const { latestAt } = birth.after
+  expect(issued?.id && lifeOf(issued as ResourceRow, latestAt)).toEqual(birth.answer)
+  const id = issued?.id ?? ''
+  for (const chapter of chapters) {
+    const { answer, after, now, verb } = chapter
+    await setClock(now)
+    const { offset: _, ...expected } = answer && typeof answer === 'object' && 'life' in answer ? answer : {}
+    expect(await act(kind, id, chapter)).toEqual(verb === 'advance' && answer ? expected : answer)
+    const row = await read(id)
+    expect(row && lifeOf(row, latestAt)).toEqual(after)
+    expect({ live: row?.live, seen: row?.seen }).toEqual({ live: isLive(after, now), seen: seenStatus(after, now) })
+  }
+  const [owed, events] = await database.transaction(async (tx) => [
+    await tx.delivery.findMany({ where: { resourceId: id }, orderBy: { createdAt: 'asc' } }),
+    await tx.event.findMany({ where: { resourceId: id, from: { not: null } }, orderBy: { id: 'asc' } }),
+  ])
+  expect(events.map(({ from, to }) => [from, to])).toEqual(
+    chapters.filter(({ answer }) => lifeIn(answer)).map(({ before, after }) => [toldStatus(before), toldStatus(after)]),
   )
-  for (const verb of verbs) expect(tally(tried)[verb]).toBeGreaterThan(100)
-  for (const verb of verbs) expect(tally(tried)[`${verb} done`]).toBeGreaterThan(10)
-  expect(tally(tried)['used-up']).toBeGreaterThan(5)
+  expect(owed.map((one) => `v${one.version} ${one.event}`)).toEqual(remindersIn(chapters))
+}
+
+it('every verb does in SQL exactly what lifecycle.ts says, at every instant', { timeout: 120_000 }, async () => {
+  await fc.assert(fc.asyncProperty(someStory, retell), { numRuns: 200 })
+  // What is seldom is not left to chance.
+  for (const outcome of outcomes) {
+    const telling = someStory.filter(({ chapters }) => chapters.slice(1).flatMap(outcomesOf).includes(outcome))
+    await fc.assert(fc.asyncProperty(telling, retell), { numRuns: 10 })
+  }
 })
 
 it('issue takes and refuses in SQL exactly what lifecycle.ts does', async () => {

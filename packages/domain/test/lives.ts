@@ -188,3 +188,4 @@ export const someStory = fc
     }
     return { terms, own, chapters }
   })
+export type Story = typeof someStory extends fc.Arbitrary<infer T> ? T : never

@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import { until } from '@lapse/testkit'
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startApi } from '../src/api.ts'
 import { readEnv } from '../src/env.ts'
 import { createLog } from '../src/log.ts'
@@ -243,6 +243,7 @@ describe('a token that is bound to an organization', () => {
 
 describe('the watch', () => {
   const looks = vi.spyOn(Object.getPrototypeOf(api.lapse.accessGrants), 'watch')
+  afterAll(() => looks.mockRestore())
   /** Resolves when somebody has looked so often, since a test began. */
   const looked = (times: number) => until(() => looks.mock.calls.length >= times, { what: 'a watch' })
   beforeEach(() => void looks.mockClear())

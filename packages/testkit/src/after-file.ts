@@ -1,17 +1,16 @@
-import { afterAll } from 'vitest'
-
 const jobs: (() => unknown)[] = []
 
-/** Registers what is done after the test file; unlike `afterAll`, from within a test too. The last is done first. */
+/** Registers what is done after the test file; unlike vitest's `afterAll`, from within a test too. The last is done first. */
 export const afterFile = (job: () => unknown): void => void jobs.push(job)
 
-afterAll(async () => {
+/** Does it, all of it; the first error is thrown after the last job. */
+export const endFile = async (): Promise<void> => {
   const errors: unknown[] = []
-  for (const job of jobs.reverse())
+  for (let job = jobs.pop(); job; job = jobs.pop())
     try {
       await job()
     } catch (error) {
       errors.push(error)
     }
   if (errors.length > 0) throw errors[0]
-}, 60_000)
+}

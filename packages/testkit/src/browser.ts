@@ -51,7 +51,10 @@ const launch = async (): Promise<TestBrowser> => {
     args: ['--disable-gpu', '--disable-quic', `--host-resolver-rules=${NOBODY_ELSE}`],
     env: { PATH, TMPDIR, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home, TZ: 'UTC', ...env },
   })
-  afterFile(() => browser.close())
+  afterFile(() => {
+    launched = undefined
+    return browser.close()
+  })
   return {
     visitor: async (options = {}) => {
       const proxy = await recordingProxy()

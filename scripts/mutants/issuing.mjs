@@ -46,6 +46,22 @@ export const issuing = [
     test: ['packages/domain/test/issued-together.test.ts', 'does not wait for one that waits for somebody else'],
   },
   {
+    name: 'issue-all-taken',
+    guard: 'Where a reference or an id may be taken, those that were issued with it are undone',
+    file: 'packages/domain/src/resources.ts',
+    find: 'inputs.every(({ id, reference }) => id === undefined && reference === undefined)',
+    put: 'inputs.length > 0',
+    test: ['packages/domain/test/references.test.ts', 'issues none when one has'],
+  },
+  {
+    name: 'issue-all-refused',
+    guard: 'One that is refused keeps the whole statement from writing anything',
+    file: 'packages/domain/src/store/issue.ts',
+    find: 'sql`NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)`',
+    put: 'sql`refusal IS NULL`',
+    test: ['packages/domain/test/references.test.ts', 'issues none when one has'],
+  },
+  {
     name: 'issues-alone',
     guard: 'What PostgreSQL refuses of many that share a statement harms itself alone',
     file: 'packages/domain/src/issued-together.ts',

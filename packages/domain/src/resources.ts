@@ -130,19 +130,21 @@ export class Resources {
   async issueAll(inputs: readonly ProvenInput[], by: By = {}): Promise<Change[]> {
     const kinds = inputs.map((input, i) => this.#registry.get(input.kind, `${i}.kind`))
     const drafts = inputs.map((input, i) => draftOf(kinds[i] as Kind, input, `${i}.`))
+    const insert = async (tx?: Prisma.TransactionClient) => {
+      const issued = await this.#insert([...new Set(kinds)], drafts, by, (i) => `${i}.`, tx)
+      const taken = issued.indexOf(undefined)
+      if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
+      return (issued as IssuedRow[]).map((row) => changeOf(row, this.#registry))
+    }
+    // Where nothing can be taken the one statement is all or none by itself, and a transaction would cost a tenth more.
+    if (inputs.every(({ id, reference }) => id === undefined && reference === undefined)) return insert(this.#tx)
     const dead = await readDeadHolders(this.#db, drafts)
     for (const kind of new Set(kinds))
       await this.#makeRoom(
         kind,
         dead.filter((holder) => holder.kind === kind.name).map(({ id }) => id),
       )
-    const rows = await this.#atomically(async (tx) => {
-      const issued = await this.#insert([...new Set(kinds)], drafts, by, (i) => `${i}.`, tx)
-      const taken = issued.indexOf(undefined)
-      if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
-      return issued as IssuedRow[]
-    })
-    return rows.map((row) => changeOf(row, this.#registry))
+    return this.#atomically(insert)
   }
 
   /** Answers by the database's clock. What is over is denied, and then lapsed if nobody has done it yet. */

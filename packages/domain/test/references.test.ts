@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { type Change, defineKind } from '../src/index.ts'
 import { coupon, membership, plain } from './kinds.ts'
@@ -86,6 +87,8 @@ describe('a reference', () => {
 })
 
 describe('issueAll', () => {
+  const taken = randomUUID()
+
   it('issues all in the order given, each with its event', async () => {
     const inputs = [3, 1, 2].map((hours) => ({ kind: 'plain', expiresInMs: hours * hour }))
     const changes = await resources.issueAll([...inputs, { kind: 'membership' }])
@@ -100,12 +103,16 @@ describe('issueAll', () => {
     ['a payload at fault', { payload: { email: 'nobody' } }, 'invalid', '1.payload.email'],
     ['a reference that is taken', { reference: 'occupied' }, 'reference_taken', '1.reference'],
     ['a reference given twice', { reference: 'twice' }, 'reference_taken', '1.reference'],
+    ['an id that is taken', { id: taken }, 'reference_taken', '1.reference'],
   ])('issues none when one has %s', async (_, fault, code, field) => {
     for (const kind of ['plain', 'guarded']) {
       if (!(await resources.check(kind, { reference: 'occupied' })).allowed)
         await resources.issue({ kind, reference: 'occupied' })
+      if (!(await resources.check('plain', taken)).allowed) await resources.issue({ kind: 'plain', id: taken })
       const before = await count()
-      const inputs = [{ kind, reference: 'twice' }, { kind, ...fault }, { kind }]
+      // Without any reference it is one statement.
+      const reference = 'reference' in fault ? 'twice' : undefined
+      const inputs = [{ kind, reference }, { kind, ...fault }, { kind }]
       await expect(resources.issueAll(inputs)).rejects.toMatchObject({ code, field })
       expect(await count()).toBe(before)
     }

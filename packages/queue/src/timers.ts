@@ -6,8 +6,11 @@ import type { Queues } from './queues.ts'
 import { shardOf } from './shards.ts'
 import { removeWatermark } from './upkeep.ts'
 
-/** One pipeline at a time, so that no burst keeps a producer's command waiting past its time. */
+/** As many at a time, so that no burst keeps a producer's command waiting past its time. */
 const chunk = 1_000
+
+/** Redis answers nobody else during one of them, and works at it while the next is written. */
+const pipeline = 125
 
 /** As many as may wait for others; a bulk goes by itself, for nobody shall wait for it. */
 const few = 50
@@ -164,7 +167,8 @@ export class Timers {
   }
 
   async #send(shard: Queue, timers: readonly Timer[]): Promise<void> {
-    for (let i = 0; i < timers.length; i += chunk) await shard.addBulk(timers.slice(i, i + chunk).map(jobOf))
+    for (let i = 0; i < timers.length; i += chunk)
+      await Promise.all(inParts(timers.slice(i, i + chunk), pipeline).map((part) => shard.addBulk(part.map(jobOf))))
   }
 }
 
@@ -209,6 +213,9 @@ const timerOf = ({ name, data, timestamp, delay }: Job<WakeUp>): Timer => ({
   step: name as Timer['step'],
   dueAt: timestamp + delay,
 })
+
+const inParts = <T>(all: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size))
 
 const jobOf = (timer: Timer) => {
   const { id, kind, version, offset, dueAt } = timer

@@ -1,6 +1,5 @@
 import { onFreshGround } from '../ground.ts'
 import { type Figure, inFlight, median, rateOf } from '../measure.ts'
-import { analyze } from '../rows.ts'
 import { type Identity, lapseIdentity, withBetterAuth } from './better-auth.ts'
 import { versionOf } from './load.ts'
 
@@ -13,37 +12,42 @@ export const measureIdentity = async (quick: boolean, problems: string[]): Promi
   const each = quick ? 50 : 500
   const counts = { keys: quick ? 100 : 1_000, invitations: rounds * each }
   const name = `better-auth ${versionOf('better-auth')}`
-  const measure = async (title: string, { verify, accept }: Identity) => {
+  const timed = (title: string, { verify, accept }: Identity) => {
     let refused = 0
     const counted = (act: (i: number) => Promise<boolean>) => async (i: number) => {
       if (!(await act(i))) refused += 1
     }
     const rates = { verify: [] as number[], accept: [] as number[] }
-    await inFlight(counts.keys, width, counted(verify))
-    for (let round = 0; round < rounds; round++) {
-      rates.verify.push(await rateOf(verified, () => inFlight(verified, width, counted(verify))))
-      const accepted = (i: number) => counted(accept)(round * each + i)
-      rates.accept.push(await rateOf(each, () => inFlight(each, width, accepted)))
+    return {
+      rates,
+      warmUp: () => inFlight(counts.keys, width, counted(verify)),
+      measure: async (round: number) => {
+        rates.verify.push(await rateOf(verified, () => inFlight(verified, width, counted(verify))))
+        const accepted = (i: number) => counted(accept)(round * each + i)
+        rates.accept.push(await rateOf(each, () => inFlight(each, width, accepted)))
+      },
+      report: () => {
+        if (refused > 0) problems.push(`${title}: ${refused} good keys or invitations were refused`)
+      },
     }
-    if (refused > 0) problems.push(`${title}: ${refused} good keys or invitations were refused`)
-    return rates
   }
   return onFreshGround(async (ground) => {
     const identity = await lapseIdentity(ground, counts)
-    await analyze(ground)
-    const lapse = await measure('Lapse', identity)
-    const other = await withBetterAuth(ground, counts, async (identity) => {
+    return withBetterAuth(ground, counts, async (theirs) => {
       await ground.owner.query('ANALYZE')
-      return measure(name, identity)
+      const [lapse, other] = [timed('Lapse', identity), timed(name, theirs)]
+      for (const side of [lapse, other]) await side.warmUp()
+      for (let round = 0; round < rounds; round++) for (const side of [lapse, other]) await side.measure(round)
+      for (const side of [lapse, other]) side.report()
+      return (['verify', 'accept'] as const).map((which) => ({
+        line: 'peers',
+        what: `${which === 'verify' ? 'verify an API key' : 'accept an invitation'}, ${width} in flight`,
+        unit: '/s',
+        value: median(lapse.rates[which]),
+        rounds: lapse.rates[which],
+        yardstick: { what: name, value: median(other.rates[which]) },
+        ratio: median(lapse.rates[which]) / median(other.rates[which]),
+      }))
     })
-    return (['verify', 'accept'] as const).map((which) => ({
-      line: 'peers',
-      what: `${which === 'verify' ? 'verify an API key' : 'accept an invitation'}, ${width} in flight`,
-      unit: '/s',
-      value: median(lapse[which]),
-      rounds: lapse[which],
-      yardstick: { what: name, value: median(other[which]) },
-      ratio: median(lapse[which]) / median(other[which]),
-    }))
   })
 }

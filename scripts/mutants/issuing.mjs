@@ -54,14 +54,6 @@ export const issuing = [
     test: ['packages/domain/test/references.test.ts', 'issues none when one has'],
   },
   {
-    name: 'issue-all-refused',
-    guard: 'One that is refused keeps the whole statement from writing anything',
-    file: 'packages/domain/src/store/issue.ts',
-    find: 'sql`NOT EXISTS (SELECT 1 FROM judged WHERE refusal IS NOT NULL)`',
-    put: 'sql`refusal IS NULL`',
-    test: ['packages/domain/test/references.test.ts', 'issues none when one has'],
-  },
-  {
     name: 'issues-alone',
     guard: 'What PostgreSQL refuses of many that share a statement harms itself alone',
     file: 'packages/domain/src/issued-together.ts',

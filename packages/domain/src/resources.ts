@@ -136,7 +136,7 @@ export class Resources {
       if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
       return (issued as IssuedRow[]).map((row) => changeOf(row, this.#registry))
     }
-    // Where nothing can be taken the one statement is all or none by itself, and a transaction would cost a tenth more.
+    // Where nothing can be taken the one statement is all or none by itself, and a transaction would only cost time.
     if (inputs.every(({ id, reference }) => id === undefined && reference === undefined)) return insert(this.#tx)
     const dead = await readDeadHolders(this.#db, drafts)
     for (const kind of new Set(kinds))

@@ -167,8 +167,8 @@ export class Timers {
   }
 
   async #send(shard: Queue, timers: readonly Timer[]): Promise<void> {
-    for (let i = 0; i < timers.length; i += chunk)
-      await Promise.all(inParts(timers.slice(i, i + chunk), pipeline).map((part) => shard.addBulk(part.map(jobOf))))
+    for (const some of inParts(timers, chunk))
+      await Promise.all(inParts(some, pipeline).map((part) => shard.addBulk(part.map(jobOf))))
   }
 }
 

@@ -21,6 +21,9 @@ import { TimerRunners } from './timer-runners.ts'
 /** Stops within 10 s: what a runner cannot finish by then is given back to the queue. */
 const closeMs = 7_000
 
+/** Jobs that only wake the dispatcher. */
+const wakeUpsAtOnce = 10
+
 /** The same error again within a minute is counted, and not told: an absent Redis would fill the log. */
 const newsOnly = () => {
   const told = new Map<string, number>()
@@ -34,8 +37,8 @@ const newsOnly = () => {
   }
 }
 
-/** Twice as many mails stand in the queue as can go out until the next sweep feeds it again. */
-const mailsAhead = (env: Env): number => env.LAPSE_MAIL_RATE * Math.max(15, env.LAPSE_SWEEP_SECONDS) * 2
+/** Attempts under way at once, in one process; `Slots` says how they are shared. */
+const slots = { handler: 32, webhook: 100, call: 100 }
 
 /** Puts a worker together and starts it. */
 export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
@@ -64,7 +67,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const engine = lapse.engine({
     onAdvanced: metrics.advanced,
     onError: (error) => onError('hook', error),
-    full: { email: mailsAhead(env) },
+    dispatch: (channel) => dispatcher.wake(channel),
   })
   const intervals = {
     sweep: env.LAPSE_SWEEP_SECONDS * 1_000,
@@ -80,7 +83,16 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },
     onAttempt: metrics.attempted,
   })
-  const processors = createProcessors(lapse, engine, deliver, net)
+  const dispatcher = lapse.dispatcher(deliver, {
+    slots: {
+      ...slots,
+      // Without a transport a mail would only use its attempts up. Those that wait for their turn hold a lease: no more
+      // than a second's worth.
+      ...(mailer && { email: Math.min(env.LAPSE_MAIL_CONNECTIONS, env.LAPSE_MAIL_RATE) }),
+    },
+    onError: (error) => onError('outbox', error),
+  })
+  const processors = createProcessors(lapse, engine, dispatcher, net)
 
   const redis = { redisUrl: env.REDIS_URL, prefix: env.LAPSE_PREFIX }
   const run = <Q extends QueueName>(queue: Q, concurrency: number, place?: Place) =>
@@ -98,13 +110,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const runners = [
     // All of them meet in one look: more would only be fetched before the first of them starts.
     new TimerRunners(lapse, redis, (place) => run('timers', 20, place)),
-    run('handler', 20),
-    run('webhook', 50),
-    run('call', 50),
+    // They only wake the dispatcher, and are done.
+    ...(['handler', 'webhook', 'call', ...(mailer ? (['email'] as const) : [])] as const).map((queue) =>
+      run(queue, wakeUpsAtOnce),
+    ),
     run('upkeep', 1),
-    // Without a transport a mail would only use its attempts up. Those that wait for their turn hold a lease: no more
-    // than a second's worth.
-    ...(mailer ? [run('email', Math.min(env.LAPSE_MAIL_CONNECTIONS, env.LAPSE_MAIL_RATE))] : []),
   ]
   const alarm = new Alarm(lapse.queues, { skewMs: () => net.skewMs, ring: (kind) => engine.ring(kind) })
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
@@ -122,7 +132,14 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     close: async () => {
       engine.stop()
       deliver.stop()
-      await Promise.all([net.stop(), alarm.stop(), watching.stop(), ...runners.map((runner) => runner.close(closeMs))])
+      const stopping = [dispatcher.stop(), new Promise((resolve) => setTimeout(resolve, closeMs).unref())]
+      await Promise.all([
+        net.stop(),
+        alarm.stop(),
+        watching.stop(),
+        Promise.race(stopping),
+        ...runners.map((runner) => runner.close(closeMs)),
+      ])
       await health.close()
       if (mailer) mailer.close()
       await lapse.close()

@@ -4,7 +4,6 @@ import { markSwept, oldestPending, sinceSweep } from './alerts/measures.ts'
 import { listAlerts, watch } from './alerts/watch.ts'
 import { type Cleaned, type CleanupOptions, cleanUp } from './cleanup.ts'
 import { type DatabaseOptions, openDatabase } from './database.ts'
-import * as deliveries from './deliveries.ts'
 import { type Event, type EventFilter, type IdleWakeUp, listEvents, recordIdle } from './events.ts'
 import { type Expected, expectedOf } from './expected.ts'
 import { type Forecast, forecast } from './forecast.ts'
@@ -15,6 +14,13 @@ import { clockSkew, type DatabaseReport, inspectDatabase } from './inspect.ts'
 import type { Channel, Kind, Resource } from './kind.ts'
 import * as ledger from './ledger.ts'
 import { Addresses } from './outbound/addresses.ts'
+import * as circuits from './outbox/circuits.ts'
+import { claimDelivery } from './outbox/claim.ts'
+import { type ClaimRequest, claimDue, type LanePosition } from './outbox/claim-due.ts'
+import { type AttemptOutcome, beginSending } from './outbox/complete.ts'
+import { oweNotice } from './outbox/notice.ts'
+import { createRateLimit } from './outbox/rate.ts'
+import { promoteWaiting, putOffForeign } from './outbox/waiting.ts'
 import { type OwnVerbs, ownVerbsOn } from './own-verbs.ts'
 import { type AbuseSpan, watchAbuse } from './people/abuse.ts'
 import { Registry } from './registry.ts'
@@ -101,10 +107,13 @@ export const createDomain = ({
 
     deliveries: {
       claim: (id: string, leaseMs: number, channel?: Channel) =>
-        deliveries.claimDelivery(database, id, registry, leaseMs, channel),
-      settle: (id: string, attempt: number, durationMs: number, outcome: deliveries.AttemptOutcome) =>
+        claimDelivery(database, id, registry, leaseMs, channel),
+      claimDue: (request: ClaimRequest) => claimDue(database, registry, request),
+      promote: (channel: Channel) => promoteWaiting(database, channel),
+      putOffForeign: (channel: Channel, lane: LanePosition) => putOffForeign(database, channel, lane, registry.names),
+      beginSending: (id: string, attempt: number, answerMs: number) => beginSending(database, id, attempt, answerMs),
+      settle: (id: string, attempt: number, durationMs: number, outcome: AttemptOutcome) =>
         settleAttempt(database, operatorEmail, [id, attempt, durationMs, outcome]),
-      due: (channel: Channel, limit: number) => deliveries.dueDeliveries(database, channel, registry.names, limit),
       list: (filter: ledger.DeliveryFilter, page: Page = {}) =>
         ledger.listDeliveries(database, filter, { before: page.before, limit: page.limit ?? 50 }),
       get: (id: string) => ledger.readDelivery(database, id),
@@ -114,8 +123,17 @@ export const createDomain = ({
       count: () => ledger.countDeliveries(database),
       /** A mail has come back. `false` when it is no mail. */
       bounce: (id: string, detail?: string) => database.transaction((tx) => bounceDelivery(tx, id, detail)),
-      owe: (...notice: Rest<typeof deliveries.oweNotice>) => deliveries.oweNotice(database, ...notice),
+      owe: (...notice: Rest<typeof oweNotice>) => oweNotice(database, ...notice),
     },
+
+    /** The circuit breakers of the outbox. */
+    circuits: {
+      of: (channel: Channel, lanes: readonly string[]) => circuits.circuitsOf(database, channel, lanes),
+      open: (limit: number) => circuits.openCircuits(database, limit),
+      countOpen: () => circuits.countOpenCircuits(database),
+      probeNow: (channel: Channel, lanes: readonly string[]) => circuits.probeNow(database, channel, lanes),
+    },
+    rateLimit: (name: string, perSecond: number) => createRateLimit(database, name, perSecond),
 
     /** What a sender to this endpoint needs; nothing when it is deleted. @throws LapseError `not_configured` */
     endpoints: { forSending: (id: string) => sendingTo(database, sealing, id) },

@@ -128,7 +128,7 @@ export const readDelivery = async (db: Sql, id: string): Promise<Delivery & { lo
 }
 
 /** Due at once, for one `d`. */
-export const again = sql`status = 'pending', tries = 0, round = d.round + 1, next_attempt_at = ${now}, settled_at = NULL`
+export const again = sql`status = 'pending', tries = 0, round = d.round + 1, next_attempt_at = ${now}, settled_at = NULL, ready = true`
 
 /** Makes one that gave up, or waits for its next try, due at once. Nothing comes of one that somebody is at. */
 export const retryDelivery = async (db: Sql, id: string): Promise<(Owed & { round: number })[]> => {

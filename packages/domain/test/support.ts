@@ -2,7 +2,7 @@ import { testDatabase, until } from '@lapse/testkit'
 import pg from 'pg'
 import { afterAll } from 'vitest'
 import type { Sql } from '../src/database.ts'
-import { createDomain, type Domain, type Kind } from '../src/index.ts'
+import { type Channel, type ClaimRequest, createDomain, type Domain, type Kind } from '../src/index.ts'
 
 /** A domain on a database of this file's own, and the owner's way in. Call it at the top of a test file. */
 export const testDomain = async (kinds: readonly Kind[]) => {
@@ -22,12 +22,13 @@ export const testDomain = async (kinds: readonly Kind[]) => {
   })
   const sql = async <Row extends object = Record<string, unknown>>(text: string, values: unknown[] = []) =>
     (await owner.query<Row>(text, values)).rows
+  const domain = another(kinds)
   return {
     url,
     ownerUrl,
     sql,
     another,
-    domain: another(kinds),
+    domain,
     /** Moves resources so far into the past, as if they had been issued that much earlier. */
     age: async (ids: string | readonly string[], ms: number): Promise<void> => {
       await sql(
@@ -77,6 +78,15 @@ export const testDomain = async (kinds: readonly Kind[]) => {
       }
       await until(waiting, { timeout: 5_000, what: `${statements} statements waiting for a lock` })
     },
+    /** The deliveries of a channel that a worker may claim now. */
+    readyIn: async (channel: Channel): Promise<{ id: string; round: number }[]> => {
+      await domain.deliveries.promote(channel)
+      return sql(
+        `SELECT id, round FROM delivery WHERE channel::text = $1 AND ready AND status IN ('pending', 'failed')
+          AND next_attempt_at <= clock_timestamp() AND (leased_until IS NULL OR leased_until <= clock_timestamp())`,
+        [channel],
+      )
+    },
     /** Types of what happened to it, the oldest first. */
     history: async (id: string): Promise<string[]> => {
       const rows = await sql<{ type: string }>('SELECT type FROM event WHERE resource_id = $1 ORDER BY id', [id])
@@ -89,6 +99,16 @@ export const second = 1_000
 export const minute = 60 * second
 export const hour = 60 * minute
 export const day = 24 * hour
+
+/** A claim of all that is due in a channel, with room for everything. */
+export const everythingIn = (channel: Channel): ClaimRequest => ({
+  channel,
+  limit: 1_000,
+  general: 1_000,
+  rooms: { lanes: {}, shares: {}, hosts: {}, each: { lane: 1_000, share: 1_000, host: 1_000 } },
+  cursor: { classes: {}, shares: {} },
+  leaseMs: minute,
+})
 
 /** How many there are of each. */
 export const tally = (values: Iterable<string>): Record<string, number> => {

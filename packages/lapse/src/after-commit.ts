@@ -1,6 +1,6 @@
 import type { Domain, Owed, Timer, Told } from '@lapse/domain'
 import { nextTimer } from '@lapse/domain'
-import { enqueueDeliveries, type Full, type Queues, type Timers } from '@lapse/queue'
+import { enqueueDeliveries, type Queues, type Timers } from '@lapse/queue'
 
 export type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
 
@@ -30,13 +30,11 @@ export class AfterCommit {
     )
   }
 
-  /** `full`: how many side effects may wait in their queues. */
-  advanced(rows: AdvancedRows, full?: Full): Promise<boolean> {
+  advanced(rows: AdvancedRows): Promise<boolean> {
     return this.#tell(
       rows.map(nextTimer).filter((timer) => timer !== undefined),
       [],
       rows.flatMap((row) => row.owed ?? []),
-      full,
     )
   }
 
@@ -45,15 +43,11 @@ export class AfterCommit {
     await Promise.all(this.#running)
   }
 
-  #tell(timers: readonly Timer[], stale: readonly Timer[], owed: readonly Owed[], full?: Full): Promise<boolean> {
+  #tell(timers: readonly Timer[], stale: readonly Timer[], owed: readonly Owed[]): Promise<boolean> {
     if (timers.length + stale.length + owed.length === 0) return Promise.resolve(true)
     const telling = this.#queues.begun
       .then(() =>
-        Promise.all([
-          this.#timers.disarm(stale),
-          this.#timers.arm(timers),
-          enqueueDeliveries(this.#queues, owed, full),
-        ]),
+        Promise.all([this.#timers.disarm(stale), this.#timers.arm(timers), enqueueDeliveries(this.#queues, owed)]),
       )
       .then(
         () => true,

@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { channels, type Domain, type Loss, nextTimer, type PendingRow, type Timer, type Trigger } from '@lapse/domain'
 import {
-  appetite,
-  enqueueAll,
-  type Full,
+  type Channel,
+  type Domain,
+  type Loss,
+  nextTimer,
+  type PendingRow,
+  type Timer,
+  type Trigger,
+} from '@lapse/domain'
+import {
   moveWatermark,
   type Outcome,
   type Queues,
@@ -22,8 +27,8 @@ export interface EngineOptions {
   /** Told of hooks that threw. */
   onError: (error: unknown) => void
   horizonMs?: number | undefined
-  /** How many side effects may wait in their queues: what goes out slowly is better kept in the ledger. */
-  full?: Full | undefined
+  /** Looks at the outbox, of one channel or of all: of the process's own dispatcher, which needs no Redis. */
+  dispatch?: ((channel?: Channel) => void) | undefined
 }
 
 /** How far the look-ahead looks, each time. */
@@ -75,7 +80,7 @@ export class Engine {
     this.#wakers.get(kind)?.ring()
   }
 
-  /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */
+  /** Advances all that is overdue, until none is left, and looks at the outbox. Returns how many rows it moved. */
   async sweep(): Promise<number> {
     let swept = 0
     const count = (rows: AdvancedRows) => {
@@ -83,7 +88,7 @@ export class Engine {
     }
     const drained = await Promise.allSettled(this.#groups.map((group) => this.#sweepGroup(group, count)))
     // Whatever one kind's hook does, the side effects of the others go out.
-    await this.feed()
+    this.#options.dispatch?.()
     for (const { reason } of drained.filter((one) => one.status === 'rejected')) throw reason
     await this.#domain.alerts.markSwept()
     return swept
@@ -95,18 +100,6 @@ export class Engine {
       this.#sweeping.get(group) ?? this.#drain('sweep', onRows, group).finally(() => this.#sweeping.delete(group))
     this.#sweeping.set(group, underWay)
     return group.hooked ? Promise.race([underWay, sleep(5_000, undefined, { ref: false })]) : underWay
-  }
-
-  /** Enqueues deliveries whose time has come and that Redis may have lost. */
-  async feed(): Promise<void> {
-    for (const channel of channels) {
-      const full = this.#options.full ?? {}
-      const room = await appetite(this.#queues, channel, full).catch(() => 0)
-      if (room === 0) continue
-      // The oldest: some of them stand in the queue already, and are ignored there.
-      const due = await this.#domain.deliveries.due(channel, full[channel] ?? room)
-      await enqueueAll(this.#queues, due).catch(() => {})
-    }
   }
 
   /**
@@ -183,9 +176,13 @@ export class Engine {
     if (rows.length > 0) {
       onRows(rows)
       this.#options.onAdvanced?.(rows, trigger)
-      void this.#after.advanced(rows, this.#options.full)
+      for (const channel of channelsOf(rows)) this.#options.dispatch?.(channel)
+      void this.#after.advanced(rows)
     }
     for (const { error } of refused) this.#options.onError(error)
     return more
   }
 }
+
+const channelsOf = (rows: AdvancedRows): Set<Channel> =>
+  new Set(rows.flatMap((row) => (row.owed ?? []).map(({ channel }) => channel)))

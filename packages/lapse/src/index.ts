@@ -165,6 +165,7 @@ export {
 export { BootError } from './boot.ts'
 export { ConfigError, defineConfig, type LapseConfig, loadConfig } from './config.ts'
 export type { Deliverer } from './delivery/deliverer.ts'
+export type { Dispatcher } from './delivery/dispatcher.ts'
 export type { Finding } from './diagnose.ts'
 export type { Engine } from './engine.ts'
 export {

@@ -35,10 +35,11 @@ import {
   type VerificationOptions,
   verification,
 } from '@lapse/domain'
-import { createPace, enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
+import { enqueueDeliveries, openQueues, type Queues, Timers } from '@lapse/queue'
 import { type AdvancedRows, AfterCommit } from './after-commit.ts'
 import { inspect } from './boot.ts'
 import { createDeliverer, type Deliverer, type DeliverOptions } from './delivery/deliverer.ts'
+import { Dispatcher, type DispatcherOptions } from './delivery/dispatcher.ts'
 import { diagnose, type Finding } from './diagnose.ts'
 import { Engine, type EngineOptions } from './engine.ts'
 import { type Retried, type RetryOptions, retryDead, whyBounced, whyNot } from './ledger.ts'
@@ -251,8 +252,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     /** Looks at how everything is, and tells the operator. Any process may do so, at any time. */
     watch: async (): Promise<void> => {
       const owed = await this.#domain.alerts.watch()
-      // That mails wait for long must not wait behind them.
-      await this.#enqueue(owed.map((one) => ({ ...one, urgent: true })))
+      await this.#enqueue(owed)
     },
   }
 
@@ -326,11 +326,13 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   /** Makes attempts at side effects. */
   deliverer(options: DeliverOptions): Deliverer {
     const { mailRate } = options
-    return createDeliverer(
-      this.#domain,
-      options,
-      mailRate === undefined ? undefined : createPace(this.queues, 'mail', mailRate),
-    )
+    const rateLimit = mailRate === undefined ? undefined : this.#domain.rateLimit('mail', mailRate)
+    return createDeliverer(this.#domain, options, rateLimit)
+  }
+
+  /** Serves the outbox with a deliverer, for a worker: as many attempts at once as there are slots, fairly shared. */
+  dispatcher(deliverer: Deliverer, options: DispatcherOptions): Dispatcher {
+    return new Dispatcher(this.#domain, deliverer, options)
   }
 
   /** Looks at PostgreSQL and Redis and returns warnings. @throws BootError saying why Lapse must not start like this */

@@ -17,6 +17,7 @@ const whoseDatabaseIsAway = (ms: number) => {
   const back = performance.now() + ms
   const delivery = {
     id: 'an id',
+    channel: 'handler',
     target: 'usual.issued',
     attempt: 1,
     tries: 1,

@@ -1,6 +1,6 @@
 export { isCluster, type RedisAddress, readRedisUrl } from './address.ts'
 export { Alarm, type AlarmOptions } from './alarm.ts'
-export { appetite, enqueueAll, enqueueDeliveries, type Full } from './deliveries.ts'
+export { enqueueDeliveries } from './deliveries.ts'
 export {
   deliveryId,
   type JobName,
@@ -9,7 +9,6 @@ export {
   timerId,
   type WakeUp,
 } from './jobs.ts'
-export { createPace, type Pace } from './pace.ts'
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'

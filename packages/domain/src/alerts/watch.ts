@@ -1,5 +1,5 @@
 import type { Database, Sql } from '../database.ts'
-import { type Notice, oweNotice } from '../deliveries.ts'
+import { type Notice, oweNotice } from '../outbox/notice.ts'
 import { instant, now, sql } from '../store/live.ts'
 import type { Owed } from '../store/record.ts'
 import { type AlertLimits, type AlertName, alertNames, alerts, type Condition, examine } from './conditions.ts'

@@ -1,4 +1,5 @@
 import type { Sql } from '../database.ts'
+import { laneOf } from '../outbox/lanes.ts'
 import { now, sql } from '../store/live.ts'
 import { type Owed, subscribed } from '../store/record.ts'
 
@@ -29,17 +30,19 @@ export const notify = async (db: Sql, id: string): Promise<Owed[]> => {
     SELECT id, kind, type, version, at, status, status, 'manual' FROM moved
     RETURNING id, resource_id
   ), inviter AS (
-    SELECT r.id, 'email'::lapse_channel AS channel, u.email AS target
+    SELECT r.id, 'email'::lapse_channel AS channel, u.email AS target, r.organization_id
     FROM moved r
     JOIN directory_organization o ON o.id = r.organization_id AND o.status = 'active'
     JOIN directory_membership m ON m.organization_id = o.id AND m.user_id::text = r.payload #>> '{inviter,id}'
     JOIN directory_user u ON u.id = m.user_id
     WHERE (r.payload ->> 'mail')::boolean
   )
-  INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-  SELECT m.id, m.kind, m.version, m.type, l.id, e.channel, e.target, m.at, m.at
+  INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at,
+    organization_id, lane)
+  SELECT m.id, m.kind, m.version, m.type, l.id, e.channel, e.target, m.at, m.at, e.organization_id, ${laneOf(sql`e`, sql`m`)}
   FROM moved m
   JOIN logged l ON l.resource_id = m.id
-  JOIN (SELECT id, channel, target FROM inviter UNION ALL SELECT id, channel, target FROM (${subscribed}) s) e ON e.id = m.id
+  JOIN (SELECT id, channel, target, organization_id FROM inviter
+    UNION ALL SELECT id, channel, target, organization_id FROM (${subscribed}) s) e ON e.id = m.id
   RETURNING id, channel`)
 }

@@ -1,5 +1,6 @@
 import type { Trigger } from '../events.ts'
 import type { Channel, EventType, Kind } from '../kind.ts'
+import { laneOf, priorities } from '../outbox/lanes.ts'
 import type { Registry } from '../registry.ts'
 import { empty, type Fragment, sql, toldStatus } from './live.ts'
 
@@ -71,12 +72,16 @@ const erased = sql`
 /** What the kinds ask for, and what the webhook endpoints do that are enabled and may know. */
 const deliveriesFor = (effects: Registry['effects'], sealed: Fragment): Fragment => sql`
   delivered AS (
-    INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at, sealed)
-    SELECT m.id, m.kind, m.version, coalesce(m.occasion, m.type || ':#' || l.id), l.id, e.channel, e.target, ${isSpread(effects) ? spreadOut : sql`m.at`}, m.at,
-      CASE WHEN e.channel = 'email' THEN ${sealed} END
+    INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at, sealed,
+      priority, organization_id, lane, ready)
+    SELECT m.id, m.kind, m.version, coalesce(m.occasion, m.type || ':#' || l.id), l.id, e.channel, e.target, s.due_at, m.at, s.sealed,
+      CASE WHEN s.sealed IS NULL THEN ${priorities.usual}::smallint ELSE ${priorities.token}::smallint END,
+      e.organization_id, ${laneOf(sql`e`, sql`m`)}, s.due_at <= m.at
     FROM moved m
     JOIN logged l ON l.resource_id = m.id
     JOIN (${effects.length === 0 ? subscribed : sql`${asked(effects)} UNION ALL ${subscribed}`}) e ON e.id = m.id
+    CROSS JOIN LATERAL (SELECT ${isSpread(effects) ? spreadOut : sql`m.at`} AS due_at,
+      CASE WHEN e.channel = 'email' THEN ${sealed} END AS sealed OFFSET 0) s
     ON CONFLICT DO NOTHING
     RETURNING id, resource_id, channel, next_attempt_at - created_at AS wait
   ), owed AS MATERIALIZED (
@@ -86,7 +91,7 @@ const deliveriesFor = (effects: Registry['effects'], sealed: Fragment): Fragment
   )`
 
 const asked = (effects: Registry['effects']): Fragment => sql`
-  SELECT m.id, e.channel::lapse_channel AS channel, coalesce(e.target, m.contact) AS target, e.spread
+  SELECT m.id, e.channel::lapse_channel AS channel, coalesce(e.target, m.contact) AS target, e.spread, m.organization_id
   FROM moved m
   JOIN unnest(${effects.map((e) => e.kind)}::text[], ${effects.map((e) => e.event)}::text[],
       ${effects.map((e) => e.channel)}::text[], ${effects.map((e) => e.target)}::text[],
@@ -96,7 +101,7 @@ const asked = (effects: Registry['effects']): Fragment => sql`
 
 /** The endpoints that are told of `moved`, which has `id, kind, organization_id, type` for them. */
 export const subscribed = sql`
-  SELECT m.id, 'webhook'::lapse_channel AS channel, w.id::text AS target, NULL::float8 AS spread
+  SELECT m.id, 'webhook'::lapse_channel AS channel, w.id::text AS target, NULL::float8 AS spread, w.organization_id
   FROM webhook_endpoint w
   JOIN moved m ON (w.organization_id IS NULL OR w.organization_id = m.organization_id)
     AND (w.kinds = '{}' OR m.kind = ANY (w.kinds)) AND (w.events = '{}' OR m.type = ANY (w.events))

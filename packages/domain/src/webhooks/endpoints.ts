@@ -1,11 +1,11 @@
 import { v7 as uuidv7 } from 'uuid'
 import type { Sql } from '../database.ts'
-import { type Notice, oweNotice } from '../deliveries.ts'
 import { lockOrganization } from '../directory/organizations.ts'
 import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import { durationMs } from '../kind.ts'
+import { type Notice, oweNotice } from '../outbox/notice.ts'
 import type { Page } from '../resources.ts'
 import {
   contactOf,

@@ -1,6 +1,7 @@
 import type { Database, Sql } from '../database.ts'
-import { type AttemptOutcome, type Notice, oweNotice, settleDelivery } from '../deliveries.ts'
 import { durationMs } from '../kind.ts'
+import { type AttemptOutcome, completeDelivery } from '../outbox/complete.ts'
+import { type Notice, oweNotice } from '../outbox/notice.ts'
 import { milliseconds, now, sql } from '../store/live.ts'
 import { originOf, type WebhookEndpoint } from './endpoint.ts'
 import { disableEndpoint } from './endpoint-store.ts'
@@ -18,10 +19,10 @@ export const settleAttempt = async (
   about: readonly [id: string, attempt: number, durationMs: number, outcome: AttemptOutcome],
 ): Promise<void> => {
   const outcome = about[3]
-  if (outcome.status === 'sent' || outcome.status === 'interrupted' || outcome.ours)
-    return void (await settleDelivery(database, ...about))
+  if (outcome.status === 'sent' || outcome.status === 'interrupted' || ('ours' in outcome && outcome.ours))
+    return void (await completeDelivery(database, ...about))
   await database.transaction(async (tx) => {
-    const tried = await settleDelivery(tx, ...about)
+    const tried = await completeDelivery(tx, ...about)
     if (tried?.channel === 'webhook') await heedFailure(tx, tried.target, outcome.code, operator)
   })
 }
@@ -40,7 +41,10 @@ const heedFailure = async (tx: Sql, id: string, code: number | undefined, operat
   const guard = gone ? undefined : sql`AND failing_since <= ${now} - ${longestFailure}`
   const disabled = await disableEndpoint(tx, id, reason, deed, guard)
   const to = disabled?.contact ?? operator
-  if (disabled && to !== undefined) await oweNotice(tx, disabledNotice(disabled), [{ channel: 'email', target: to }])
+  if (disabled && to !== undefined)
+    await oweNotice(tx, disabledNotice(disabled), [
+      { channel: 'email', target: to, organizationId: disabled.organizationId },
+    ])
 }
 
 const disabledNotice = (endpoint: WebhookEndpoint): Notice => {

@@ -6,14 +6,14 @@ import { answered, occurrenceOf, type Sender } from './sender.ts'
 /** Makes the call that a resource carries. */
 export const callSender =
   (domain: Domain, send: Caller): Sender =>
-  async (claim, signal) => {
+  async (claim, { signal, beforeLastByte }) => {
     const { row, enclosed } = occurrenceOf(claim)
     if (enclosed === null) throw new GiveUp('What it was to call has been erased. Schedule it again.')
     const { timeoutMs, ...call } = openCall(domain.secrets, row, enclosed)
     const { id, attempt } = claim.delivery
     const numbered = withDefault(call.headers, 'Lapse-Attempt', String(attempt))
     const headers = withDefault(numbered, 'Idempotency-Key', id)
-    const called = await send({ ...call, headers, timeoutMs, signal })
+    const called = await send({ ...call, headers, timeoutMs, signal, beforeLastByte })
     return answered(called, excerpt(called.text, secretsOf(call)), { isFinal })
   }
 

@@ -6,18 +6,19 @@ import {
   type Claim,
   type Domain,
   GiveUp,
+  type RateLimit,
   TryAgain,
-  withDeadline,
   wordsOf,
 } from '@lapse/domain'
-import { done, drop, type Outcome, type Pace, retryIn } from '@lapse/queue'
+import { done, drop, type Outcome, retryIn } from '@lapse/queue'
 import type { Mailer } from '../mail/mailer.ts'
 import { CallError, createCaller } from '../outbound/call.ts'
 import { callSender } from './call.ts'
 import { emailSender } from './email.ts'
 import { handlerSender, termsOf } from './handler.ts'
 import { policyOf } from './policy.ts'
-import { FailedError, NoTurnError, type Sender } from './sender.ts'
+import { healthOf } from './receiver-health.ts'
+import { FailedError, isUnknownOutcome, LeaseLostError, NoTurnError, type Sender } from './sender.ts'
 import { UnderWay } from './under-way.ts'
 import { webhookSender } from './webhook.ts'
 
@@ -25,23 +26,34 @@ export interface DeliverOptions {
   mailer?: Mailer | undefined
   /** At most so many mails in any second, over all processes together. */
   mailRate?: number | undefined
-  /** At most so many mails go out a second time when a process is killed; 1 unless said otherwise. */
+  /** At most so many mails go out a second time when a process is killed. Default: 1. */
   mailCopies?: number | undefined
   /** Where the hosted pages are, for links in mails. */
   publicUrl?: string | undefined
   backoff: Backoff
-  /** Longer than any attempt may take. */
+  /** Longer than any attempt may take until its last byte goes out. Default: a minute. */
   leaseMs?: number
-  /** Told how every attempt ended, for the metrics. */
+  /** How long the mail server's answer is waited for after the last byte. Default: ten minutes, as RFC 5321 4.5.3.2.6 demands. */
+  mailAnswerMs?: number | undefined
+  /** How every attempt ended, for the metrics. */
   onAttempt?: (channel: Channel, kind: string, status: AttemptOutcome['status']) => void
 }
 
-/** One attempt at one side effect: claim it, do it, write down how it went. */
-export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: Pace) => {
+/** Longer than a receiver over HTTP is waited for: a call at most 30 seconds. */
+const httpAnswerMs = 60_000
+
+/** An attempt whose outcome is unknown is not repeated before. */
+const unknownRetryMs = 60_000
+
+/** Makes attempts at side effects, and writes down how they went. */
+export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLimit?: RateLimit) => {
   const { mailer, mailCopies: copies, publicUrl = 'http://127.0.0.1:3000', leaseMs = 60_000 } = options
+  const { mailAnswerMs = 600_000 } = options
   const call = createCaller(domain.addresses)
   const senders: Record<Channel, Sender> = {
-    email: emailSender(domain, { mailer, publicUrl, pace, copies, patienceMs: (leaseMs * 2) / 3 }),
+    email: emailSender(domain, {
+      ...{ mailer, publicUrl, rateLimit, copies, patienceMs: (leaseMs * 2) / 3, answerMs: mailAnswerMs },
+    }),
     webhook: webhookSender(domain, call),
     call: callSender(domain, call),
     handler: handlerSender(domain),
@@ -50,52 +62,70 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: 
   const underWay = new Set<UnderWay>()
   let stopped = false
 
-  const attempt = async (channel: Channel, claim: Claim, noted: Promise<void>): Promise<AttemptOutcome> => {
+  const makeAttempt = async (claim: Claim, noted: Promise<void>): Promise<AttemptOutcome> => {
+    const { id, channel, attempt: number } = claim.delivery
     const mine = new UnderWay(channel)
     underWay.add(mine)
+    const beforeLastByte = async () => {
+      const answerMs = channel === 'email' ? mailAnswerMs : httpAnswerMs
+      // With room to write down how it went.
+      if (!(await domain.deliveries.beginSending(id, number, answerMs + leaseMs))) throw new LeaseLostError()
+      mine.isSending = true
+      mine.allow(answerMs)
+    }
     try {
       // Not longer than the lease: then it would be another's.
-      const limitMs = channel === 'handler' ? termsOf(domain, claim).timeoutMs : 0.9 * leaseMs
-      const answer = await withDeadline(mine.unlessInterrupted(senders[channel](claim, mine.signal, noted)), limitMs)
-      return { status: 'sent', ...answer }
+      mine.allow(channel === 'handler' ? termsOf(domain, claim).timeoutMs : 0.9 * leaseMs)
+      const sending = senders[channel](claim, { signal: mine.signal, noted, beforeLastByte })
+      const answer = await mine.unlessEnded(sending)
+      return { status: 'sent', ...answer, ...(channel !== 'handler' && { receiver: 'up' }) }
     } catch (cause) {
-      if (cause instanceof NoTurnError) return { status: 'interrupted', error: cause.message }
-      if (mine.signal.aborted && !isAnswer(cause)) return { status: 'interrupted', error: 'its worker stopped' }
-      return outcomeOf(cause, policyOf(domain.registry, options.backoff, channel, claim), claim)
+      if (cause instanceof NoTurnError || cause instanceof LeaseLostError)
+        return { status: 'interrupted', error: cause.message }
+      if (mine.signal.aborted && !mine.isSending && !isAnswer(cause))
+        return { status: 'interrupted', error: 'its worker stopped' }
+      return outcomeOf(cause, policyOf(domain.registry, options.backoff, channel, claim), claim, mine, mailAnswerMs)
     } finally {
       underWay.delete(mine)
       mine.abort()
     }
   }
 
-  const deliver = async (channel: Channel, id: string): Promise<Outcome> => {
-    if (stopped) return retryIn(0)
-    const result = await domain.deliveries.claim(id, leaseMs, channel)
-    if (result.verdict === 'later') return retryIn(result.inMs)
-    if (result.verdict === 'settled') return drop(result.reason)
-    const { claim } = result
+  /** Makes the attempt that was claimed. @throws when how it went could not be written down before its lease was over */
+  const attempt = async (claim: Claim): Promise<AttemptOutcome> => {
+    const { id, channel, attempt: number } = claim.delivery
     const started = performance.now()
     let note = () => {}
     const noted = new Promise<void>((resolve) => {
       note = resolve
     })
-    const outcome = await attempt(channel, claim, noted)
-      .then(async (ended) => {
-        const ms = performance.now() - started
-        await persist(
-          () => domain.deliveries.settle(id, claim.delivery.attempt, ms, ended),
-          () => !stopped && performance.now() - started < leaseMs,
-        )
-        return ended
-      })
-      .finally(note)
-    options.onAttempt?.(channel, claim.kind, outcome.status)
+    try {
+      const outcome = await makeAttempt(claim, noted)
+      const ms = performance.now() - started
+      await persist(
+        () => domain.deliveries.settle(id, number, ms, outcome),
+        () => !stopped && performance.now() - started < leaseMs,
+      )
+      options.onAttempt?.(channel, claim.kind, outcome.status)
+      return outcome
+    } finally {
+      note()
+    }
+  }
+
+  /** Claims one delivery by its id, whatever waits beside it, and makes an attempt. */
+  const deliver = async (channel: Channel, id: string): Promise<Outcome> => {
+    if (stopped) return retryIn(0)
+    const result = await domain.deliveries.claim(id, leaseMs, channel)
+    if (result.verdict === 'later') return retryIn(result.inMs)
+    if (result.verdict === 'settled') return drop(result.reason)
+    const outcome = await attempt(result.claim)
     if (outcome.status === 'interrupted') return retryIn(0)
-    return outcome.status === 'failed' ? retryIn(outcome.retryInMs) : done
+    return 'retryInMs' in outcome && outcome.retryInMs !== undefined ? retryIn(outcome.retryInMs) : done
   }
 
   /**
-   * Begins nothing any more. Handlers are told at once and everything may come to its end; what has not by then is given
+   * Begins nothing any more. Handlers are aborted at once and everything may come to its end; what has not by then is given
    * back, for another process to do again.
    */
   const stop = (): void => {
@@ -106,7 +136,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, pace?: 
     }, windUpMs).unref()
   }
 
-  return Object.assign(deliver, { stop })
+  return Object.assign(deliver, { attempt, stop, leaseMs })
 }
 
 export type Deliverer = ReturnType<typeof createDeliverer>
@@ -119,19 +149,37 @@ const isAnswer = (cause: unknown): boolean =>
   cause instanceof FailedError || cause instanceof GiveUp || cause instanceof TryAgain
 
 /** What an attempt that threw comes to. */
-const outcomeOf = (cause: unknown, policy: Backoff, { delivery }: Claim): AttemptOutcome => {
+const outcomeOf = (
+  cause: unknown,
+  policy: Backoff,
+  { delivery }: Claim,
+  { isSending, signal }: UnderWay,
+  mailAnswerMs: number,
+): AttemptOutcome => {
   const error = wordsOf(cause)
-  // Not before it was sent does it say anything of the other side.
-  const ours = !(cause instanceof FailedError || cause instanceof CallError)
   const { answer = {}, notBeforeMs = 0, final = false } = cause instanceof FailedError ? cause : {}
+  const receiver = healthOf(delivery.channel, cause)
   const waitMs = final || cause instanceof GiveUp ? undefined : backoff(policy, delivery.tries)
-  if (waitMs === undefined) return { status: 'dead', error, ours, ...answer }
+  // Sent whole, and nothing has been answered.
+  if (isSending && (isUnknownOutcome(cause) || !isAnswer(cause))) {
+    const unknown = { status: 'unknown', error, receiver } as const
+    if (delivery.channel !== 'email') return { ...unknown, retryInMs: waitMs && Math.max(waitMs, unknownRetryMs) }
+    // A second copy goes out only after the end of a process, as after a crash.
+    return signal.aborted
+      ? { ...unknown, retryInMs: mailAnswerMs }
+      : { ...unknown, error: `${error} ${mayHaveArrived}` }
+  }
+  // Not before it was sent does it say anything of the receiver.
+  const ours = !(cause instanceof FailedError || cause instanceof CallError)
+  if (waitMs === undefined) return { status: 'dead', error, ours, receiver, ...answer }
   const least = cause instanceof TryAgain ? cause.inMs : notBeforeMs
-  return { status: 'failed', error, retryInMs: Math.max(waitMs, least), ours, ...answer }
+  return { status: 'failed', error, retryInMs: Math.max(waitMs, least), ours, receiver, ...answer }
 }
 
+const mayHaveArrived = 'The mail may have arrived: a retry sends it once more.'
+
 /**
- * What has been sent must be written down: an absence of the database is no reason to send it twice. Nobody else has it
+ * What has been sent must be written down: an absence of the database is no reason to send it twice. No other process has it
  * before its lease is over, so until then it is tried; and for a few seconds in any case.
  */
 const persist = async (write: () => Promise<void>, isOurs: () => boolean): Promise<void> => {

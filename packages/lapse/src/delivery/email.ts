@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Domain, GiveUp } from '@lapse/domain'
-import type { Pace } from '@lapse/queue'
+import { type Domain, GiveUp, priorities, type RateLimit } from '@lapse/domain'
 import { asLetter, type Rendered, render } from '../mail/letter.ts'
 import type { Mailer } from '../mail/mailer.ts'
 import { turnstile } from '../mail/turnstile.ts'
@@ -10,7 +9,7 @@ export interface EmailOptions {
   readonly mailer?: Mailer | undefined
   readonly publicUrl: string
   /** When the next mail may go. */
-  readonly pace?: Pace | undefined
+  readonly rateLimit?: RateLimit | undefined
   /** So many at once may be accepted by the server and not noted yet: a process that is killed leaves them to be sent again. */
   readonly copies?: number | undefined
   /** How long a mail waits for its turn before another attempt is made at it. */
@@ -19,25 +18,28 @@ export interface EmailOptions {
 
 export const emailSender = (
   domain: Domain,
-  { mailer, publicUrl, pace, copies = 1, patienceMs }: EmailOptions,
+  { mailer, publicUrl, rateLimit, copies = 1, patienceMs }: EmailOptions,
 ): Sender => {
   const unnoted = turnstile(copies)
   const url = (path: string): string => new URL(path, publicUrl).href
 
-  return async ({ delivery, kind, about }, signal, noted) => {
+  return async ({ delivery, kind, about }, { signal, noted, beforeLastByte }) => {
     if (!mailer) throw new Error('No mail transport is configured. Set SMTP_URL.')
     const { target: to, id } = delivery
     const turn = async () => {
       await unnoted(noted)
       // Whoever has left by now takes no turn from those who still wait.
       signal.throwIfAborted()
-      await pace?.()
+      await rateLimit?.(delivery.priority < priorities.usual)
     }
     const late = async () => {
       await sleep(patienceMs, undefined, { signal })
       throw new NoTurnError('its turn did not come in time')
     }
-    const mayGo = () => Promise.race([turn(), late()])
+    const mayGo = async () => {
+      await Promise.race([turn(), late()])
+      await beforeLastByte()
+    }
     if ('notice' in about) return mailer.send({ ...asLetter(about.notice.letter), to, id }, { signal, mayGo })
     const { row, event, sealed } = about
     const template = domain.registry.get(kind).mail[event.type]

@@ -4,7 +4,7 @@ import { happeningOf, occurrenceOf, type Sender } from './sender.ts'
 /** The application's own functions. */
 export const handlerSender =
   (domain: Domain): Sender =>
-  async (claim, signal) => {
+  async (claim, { signal }) => {
     const { id: deliveryId, attempt } = claim.delivery
     const { run } = termsOf(domain, claim)
     await run({ ...happeningOf(domain, occurrenceOf(claim)), deliveryId, attempt, signal })

@@ -1,12 +1,20 @@
 import type { Answer, Claim, Domain, Happening, Occurrence } from '@lapse/domain'
 import { retryAfterMs } from '../outbound/answer.ts'
-import type { Called } from '../outbound/call.ts'
+import { CallError, type Called } from '../outbound/call.ts'
+
+export interface SendContext {
+  readonly signal: AbortSignal
+  /** Resolves when it is written down how the attempt went. */
+  readonly noted: Promise<void>
+  /** Awaited right before the last byte goes out: extends the lease. @throws LeaseLostError when nothing may be sent any more */
+  readonly beforeLastByte: () => Promise<void>
+}
 
 /**
  * Makes one attempt. What it throws says how to go on: `GiveUp` never, `TryAgain` not before, anything else when its time
- * comes; `FailedError` says besides what the other side answered. `noted` resolves when it is written down how it went.
+ * comes; `FailedError` says besides what the receiver answered.
  */
-export type Sender = (claim: Claim, signal: AbortSignal, noted: Promise<void>) => Promise<Answer | undefined>
+export type Sender = (claim: Claim, context: SendContext) => Promise<Answer | undefined>
 
 /** The other side has answered, and not as it should. */
 export class FailedError extends Error {
@@ -27,6 +35,24 @@ export class FailedError extends Error {
     this.notBeforeMs = notBeforeMs
     this.final = final
   }
+}
+
+/** Nothing has been sent: the lease ran out, or the delivery was cancelled, before the last byte. That is no try. */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError'
+
+  constructor() {
+    super('its lease ran out, or it was cancelled, before it was sent')
+  }
+}
+
+/** Whether the whole message went out and no answer came: it may have arrived. */
+export const isUnknownOutcome = (error: unknown): boolean => (error as { sent?: unknown } | undefined)?.sent === true
+
+/** Whether the receiver could not be reached, or says itself that it is down. */
+export const isUnreachable = (error: unknown): boolean => {
+  if (error instanceof CallError) return true
+  return error instanceof FailedError && [502, 503, 504].includes(error.answer.code ?? 0)
 }
 
 /** Nothing has been sent, for its turn did not come in time: that is no try. */

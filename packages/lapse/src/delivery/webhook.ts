@@ -7,7 +7,7 @@ import { answered, type Sender } from './sender.ts'
 /** Tells an endpoint, signed as Standard Webhooks has it: https://www.standardwebhooks.com. */
 export const webhookSender =
   (domain: Domain, call: Caller): Sender =>
-  async (claim, signal) => {
+  async (claim, { signal, beforeLastByte }) => {
     const { id, target, startedAt } = claim.delivery
     const endpoint = await domain.endpoints.forSending(target)
     if (!endpoint) throw new GiveUp('Its endpoint has been deleted.')
@@ -26,6 +26,7 @@ export const webhookSender =
       },
       body,
       signal,
+      beforeLastByte,
     })
     const answer = excerpt(called.text, [...secrets, ...secrets.map(keyOf), ...secretsIn(headers)])
     // Whatever else it says, it may be mended within days; but this means that it is gone for good.

@@ -12,6 +12,7 @@ export interface Call {
   /** For all of it, the last byte of the answer included; 15 seconds unless said otherwise. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  readonly beforeLastByte?: (() => Promise<void>) | undefined
 }
 
 export interface Called {

@@ -1,5 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are pieces of source code.
-const ledger = 'packages/domain/src/deliveries.ts'
+const ledger = 'packages/domain/src/outbox/claim.ts'
+const complete = 'packages/domain/src/outbox/complete.ts'
+const claimDue = 'packages/domain/src/outbox/claim-due.ts'
+const outboxTest = 'packages/domain/test/outbox-claim.test.ts'
+const circuitTest = 'packages/domain/test/outbox-circuit.race.test.ts'
+const dispatcherTest = 'packages/lapse/test/dispatcher.test.ts'
+const slots = 'packages/lapse/src/delivery/slots.ts'
 const record = 'packages/domain/src/store/record.ts'
 const deliverer = 'packages/lapse/src/delivery/deliverer.ts'
 const ledgerTest = 'packages/domain/test/deliveries.test.ts'
@@ -44,9 +50,96 @@ export const deliveries = [
     name: 'feed',
     guard: 'Side effects that Redis has lost are found by the sweep',
     file: 'packages/lapse/src/engine.ts',
-    find: '    await this.feed()\n',
+    find: '    this.#options.dispatch?.()\n',
     put: '',
-    test: ['packages/lapse/test/feed.test.ts', 'G1'],
+    test: [dispatcherTest, 'a sweep looks at the outbox'],
+  },
+  {
+    name: 'claim-order',
+    guard: 'Mails that carry a token are claimed before notices',
+    file: claimDue,
+    find: '    ORDER BY n.priority, n.place, n.step LIMIT ${limit}::int\n',
+    put: '    ORDER BY n.priority DESC, n.place, n.step LIMIT ${limit}::int\n',
+    test: [outboxTest, 'takes mails with a token first'],
+  },
+  {
+    name: 'claim-turns',
+    guard: 'No organization keeps the others from their turn',
+    file: claimDue,
+    find: 'CASE WHEN w.taken >= ${raw(String(lanesPerShare))} THEN ${last} ELSE w.lane END',
+    put: 'CASE WHEN w.taken >= ${raw(String(lanesPerWalk))} THEN ${last} ELSE w.lane END',
+    and: [
+      {
+        file: claimDue,
+        find: 'const lanesPerWalk = 500',
+        put: 'const lanesPerWalk = 20',
+      },
+    ],
+    test: [outboxTest, 'gives each organization its turn'],
+  },
+  {
+    name: 'claim-rooms',
+    guard: 'No host has more attempts under way than its room',
+    file: claimDue,
+    find: 'OR r.in_host <= coalesce(',
+    put: 'OR r.in_host > 0 OR r.in_host <= coalesce(',
+    test: [outboxTest, 'keeps within the room'],
+  },
+  {
+    name: 'reserved-slots',
+    guard: 'Reserved slots are for what has nothing under way, or is urgent',
+    file: claimDue,
+    find: 'WHERE n.reserved OR n.number <= ${general}::int',
+    put: 'WHERE n.reserved OR n.number <= ${limit}::int + ${general}::int',
+    test: [outboxTest, 'takes from the reserved slots only'],
+  },
+  {
+    name: 'window',
+    guard: 'A lane that hangs keeps a few slots',
+    file: slots,
+    find: 'const firstWindow = 2',
+    put: 'const firstWindow = 1_000',
+    test: [dispatcherTest, 'K1 a handler that hangs'],
+  },
+  {
+    name: 'breaker-holds',
+    guard: 'An open circuit breaker holds what waits for it',
+    file: claimDue,
+    find: 'CASE WHEN greatest(v.next_probe_at, v.next_at) > k.at THEN 0',
+    put: 'CASE WHEN greatest(v.next_probe_at, v.next_at) < k.at THEN 0',
+    test: [circuitTest, 'opens after five failures'],
+  },
+  {
+    name: 'one-probe',
+    guard: 'Of many workers one makes the probe',
+    file: claimDue,
+    find: 'WHERE coalesce(greatest(b.next_probe_at, b.next_at) <= excluded.changed_at, true)',
+    put: 'WHERE true',
+    test: [circuitTest, 'lets one probe through'],
+  },
+  {
+    name: 'breaker-of-one-organization',
+    guard: 'One tenant’s broken calls do not hold up another’s to the same host',
+    file: 'packages/domain/src/outbox/lanes.ts',
+    find: "ELSE ${share} || ' ' || ${lane} END",
+    put: 'ELSE ${lane} END',
+    test: [circuitTest, 'does not hold up the calls of another'],
+  },
+  {
+    name: 'last-byte',
+    guard: 'An attempt that has lost its lease sends nothing',
+    file: complete,
+    find: "AND status IN ('pending', 'failed') AND leased_until > ${now}",
+    put: "AND status IN ('pending', 'failed')",
+    test: [outboxTest, 'is extended before the last byte'],
+  },
+  {
+    name: 'unknown-outcome',
+    guard: 'An attempt that was sent whole before its process died is told from one that was not',
+    file: ledger,
+    find: "AND a.status = 'sending'",
+    put: "AND a.status = 'sent'",
+    test: [outboxTest, 'that is over makes its delivery ready again'],
   },
   {
     name: 'lease',
@@ -73,7 +166,7 @@ export const deliveries = [
   {
     name: 'lost-lease',
     guard: 'Only the attempt that holds the lease settles a delivery',
-    file: ledger,
+    file: complete,
     find: ' AND attempts = ${attempt}::int\n    RETURNING resource_id',
     put: '\n    RETURNING resource_id',
     test: [ledgerTest, 'of a process that died runs out'],
@@ -145,8 +238,8 @@ export const deliveries = [
   {
     name: 'sealed-erased-when-sent',
     guard: 'A mailed token is erased from the ledger when it was sent',
-    file: ledger,
-    find: "sealed = CASE WHEN ${outcome.status} = 'sent' THEN NULL ELSE sealed END",
+    file: complete,
+    find: "sealed = CASE WHEN ${status} = 'sent' THEN NULL ELSE sealed END",
     put: 'sealed = sealed',
     test: ['packages/domain/test/invites.test.ts', 'mails its token sealed'],
   },
@@ -161,7 +254,7 @@ export const deliveries = [
   {
     name: 'interrupted-is-no-try',
     guard: 'An attempt that its worker’s end broke off counts as none',
-    file: ledger,
+    file: complete,
     find: 'UPDATE delivery SET tries = tries - 1, leased_until = NULL',
     put: 'UPDATE delivery SET leased_until = NULL',
     test: ['packages/lapse/test/handlers.test.ts', 'tells its handlers; what ends is interrupted'],

@@ -79,6 +79,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     mailer: mailer || undefined,
     mailRate: env.LAPSE_MAIL_RATE,
     mailCopies: env.LAPSE_MAIL_COPIES,
+    mailAnswerMs: env.LAPSE_MAIL_ANSWER_SECONDS * 1_000,
     publicUrl: env.LAPSE_PUBLIC_URL,
     backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },
     onAttempt: metrics.attempted,

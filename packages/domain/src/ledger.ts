@@ -3,6 +3,8 @@ import { lastOf } from './cascade.ts'
 import type { Sql } from './database.ts'
 import { LapseError } from './errors.ts'
 import type { Channel } from './kind.ts'
+import { probed } from './outbox/circuits.ts'
+import { shareOf } from './outbox/lanes.ts'
 import { eraseEnclosed } from './store/enclosed.ts'
 import { empty, type Fragment, instant, join, now, sql } from './store/live.ts'
 import type { Owed } from './store/record.ts'
@@ -133,10 +135,14 @@ export const again = sql`status = 'pending', tries = 0, round = d.round + 1, nex
 /** Makes one that gave up, or waits for its next try, due at once. Nothing comes of one that somebody is at. */
 export const retryDelivery = async (db: Sql, id: string): Promise<(Owed & { round: number })[]> => {
   if (!isUuid(id)) return []
+  // A person asks for it: of a lane whose circuit breaker is open, it may be the next probe.
   return db.$queryRaw(sql`
-    UPDATE delivery d SET ${again}
-    WHERE d.id = ${id}::uuid AND d.status IN ('dead', 'failed') AND (d.leased_until IS NULL OR d.leased_until <= ${now})
-    RETURNING d.id, d.channel, d.round`)
+    WITH retried AS (
+      UPDATE delivery d SET ${again}
+      WHERE d.id = ${id}::uuid AND d.status IN ('dead', 'failed') AND (d.leased_until IS NULL OR d.leased_until <= ${now})
+      RETURNING d.id, d.channel, d.round, d.lane, ${shareOf(sql`d`)} AS share
+    ), probing AS (${probed(sql`retried`)})
+    SELECT id, channel, round FROM retried`)
 }
 
 export interface Retried {

@@ -23,6 +23,12 @@ export const gauges: readonly Gauge[] = [
     read: async (lapse) => (await lapse.oldestPending()).map(({ channel, ms }) => [{ channel }, ms / 1_000]),
   },
   {
+    name: 'lapse_open_circuits',
+    help: 'Circuit breakers that are open: receivers that are down, whose side effects are held.',
+    labelNames: ['channel'],
+    read: async (lapse) => (await lapse.circuits.countOpen()).map(({ channel, count }) => [{ channel }, count]),
+  },
+  {
     name: 'lapse_last_sweep_seconds',
     help: 'How long ago the last sweep was, by the database clock.',
     labelNames: [],

@@ -6,6 +6,7 @@ import {
   type AlertLimits,
   accessGrant,
   apiToken,
+  type Circuit,
   type Cleaned,
   type CleanupOptions,
   createDomain,
@@ -244,6 +245,13 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       if (!cancelled) throw new LapseError('not_cancellable', { detail: whyNot(delivery) })
       return delivery
     },
+  }
+
+  /** The circuit breakers of the outbox: receivers that are down, whose side effects are held and probed. */
+  readonly circuits = {
+    /** Those that are open, the oldest first. `limit`: 100 by default. */
+    open: (limit = 100): Promise<Circuit[]> => this.#domain.circuits.open(limit),
+    countOpen: () => this.#domain.circuits.countOpen(),
   }
 
   /** What an operator should look at. */

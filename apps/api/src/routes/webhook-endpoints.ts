@@ -14,6 +14,7 @@ import { Nothing, Reason } from './verbs.ts'
 const url = text(2_000).describe('https; it is refused when it is not a public address.').meta({ format: 'uri' })
 const description = text(500)
 const contact = text(254).meta({ format: 'email' })
+const maxPerSecond = z.int().min(1).max(1_000)
 
 const subscription = {
   kinds: z.array(text(32)).max(50).optional().describe('What kinds of resources it is told of; all when empty.'),
@@ -39,6 +40,7 @@ const Create = z
       .describe("Told of this one's resources and no other's, by its id or your own for it; of everybody's without."),
     ...subscription,
     contact: contact.optional().describe('Who is told by mail when it is disabled; the operator without.'),
+    max_per_second: maxPerSecond.optional().describe('At most so many attempts a second, over all workers.'),
   })
   .meta(example({ url: 'https://example.com/hooks/lapse', kinds: ['trial'], events: ['reminded', 'expired'] }))
 
@@ -48,6 +50,7 @@ const Update = z
     description: description.nullable().optional(),
     ...subscription,
     contact: contact.nullable().optional(),
+    max_per_second: maxPerSecond.nullable().optional(),
     reason,
   })
   .meta(example({ events: [], contact: 'ada@example.com' }))
@@ -88,9 +91,10 @@ export const webhookEndpointRoutes = (app: App, { lapse, once }: Context): void 
     },
     async (request, reply) => {
       const organization = await ownOrganization(lapse, request, request.body.organization)
+      const { max_per_second: maxPerSecond, ...terms } = request.body
       let secret: string | undefined
       const created = await once(request, reply, async ({ webhookEndpoints }) => {
-        const issued = await webhookEndpoints.create({ ...request.body, organization }, byOf(request))
+        const issued = await webhookEndpoints.create({ ...terms, maxPerSecond, organization }, byOf(request))
         secret = issued.secret
         return webhookEndpointOut(issued.endpoint)
       })
@@ -161,7 +165,8 @@ export const webhookEndpointRoutes = (app: App, { lapse, once }: Context): void 
       },
     },
     async (request) => {
-      const { reason, ...changes } = request.body
+      const { reason, max_per_second: maxPerSecond, ...terms } = request.body
+      const changes = { ...terms, maxPerSecond }
       return webhookEndpointOut(await lapse.webhookEndpoints.update(request.params.id, changes, byOf(request, reason)))
     },
   )

@@ -13,7 +13,9 @@ const example = {
   events: ['reminded', 'expired'],
   header_names: ['X-Login'],
   contact: 'ada@example.com',
+  max_per_second: null,
   status: 'enabled',
+  circuit: { state: 'closed', consecutive_failures: 0, opened_at: null, next_probe_at: null },
   failing_since: null,
   disabled_at: null,
   disabled_reason: null,
@@ -32,7 +34,18 @@ export const WebhookEndpoint = z
     events: z.array(z.enum(endpointEvents)).describe('Empty: of everything that happens to resources.'),
     header_names: z.array(z.string()).describe('Of its own headers; their values are shown to nobody.'),
     contact: z.string().nullable().describe('Who is told when it is disabled; `null`: the operator.'),
+    max_per_second: z.int().nullable().describe('At most so many attempts a second; `null`: no limit of its own.'),
     status: z.enum(endpointStatuses),
+    circuit: z
+      .object({
+        state: z.enum(['closed', 'open']),
+        consecutive_failures: z.int(),
+        opened_at: moment.nullable(),
+        next_probe_at: moment.nullable(),
+      })
+      .describe(
+        'Its circuit breaker. `open` after five failures in a row: webhooks are held without using attempts, and one is tried at `next_probe_at`.',
+      ),
     failing_since: moment
       .nullable()
       .describe('Since when every attempt has failed. After five days it is disabled; after a 410 at once.'),
@@ -61,7 +74,14 @@ export const webhookEndpointOut = (endpoint: LapseWebhookEndpoint): z.infer<type
   events: [...endpoint.events],
   header_names: [...endpoint.headerNames],
   contact: endpoint.contact,
+  max_per_second: endpoint.maxPerSecond,
   status: endpoint.status,
+  circuit: {
+    state: endpoint.circuitOpenedAt ? 'open' : 'closed',
+    consecutive_failures: endpoint.consecutiveFailures,
+    opened_at: endpoint.circuitOpenedAt?.toISOString() ?? null,
+    next_probe_at: endpoint.nextProbeAt?.toISOString() ?? null,
+  },
   failing_since: endpoint.failingSince?.toISOString() ?? null,
   disabled_at: endpoint.disabledAt?.toISOString() ?? null,
   disabled_reason: endpoint.disabledReason,

@@ -1,6 +1,7 @@
 import type { Sql } from '../database.ts'
 import type { Channel } from '../kind.ts'
-import { now, sql } from '../store/live.ts'
+import { type Fragment, now, sql } from '../store/live.ts'
+import { breakerOf } from './lanes.ts'
 
 /** The circuit breaker of a lane that fails. `open`: its deliveries are held, and one is tried at `nextProbeAt`. */
 export interface Circuit {
@@ -39,6 +40,16 @@ export const probeNow = async (db: Sql, channel: Channel, lanes: readonly string
     UPDATE outbox_lane SET next_probe_at = ${now}, next_at = NULL
     WHERE channel = ${channel}::lapse_channel AND lane = ANY (${lanes}::text[]) AND opened_at IS NOT NULL`)
 }
+
+/** Of a lane that has changed, nothing is known any more. */
+export const forgetLane = async (db: Sql, channel: Channel, lane: string): Promise<void> => {
+  await db.$executeRaw(sql`DELETE FROM outbox_lane WHERE channel = ${channel}::lapse_channel AND lane = ${lane}`)
+}
+
+/** As `probeNow`, for the lanes of the deliveries of the CTE `retried` (channel, share, lane). */
+export const probed = (retried: Fragment): Fragment => sql`
+  UPDATE outbox_lane b SET next_probe_at = ${now} FROM ${retried} s
+  WHERE b.channel = s.channel AND b.lane = ${breakerOf(sql`s.channel`, sql`s.share`, sql`s.lane`)} AND b.opened_at IS NOT NULL`
 
 /** Forgets up to `limit` lanes that nothing has changed for a week. */
 export const purgeLanes = (db: Sql, limit: number): Promise<number> =>

@@ -6,8 +6,14 @@ import { empty, type Fragment, milliseconds, now, sql } from '../store/live.ts'
 import type { Cause } from '../store/record.ts'
 import type { EndpointStatus, WebhookEndpoint } from './endpoint.ts'
 
+const laneColumn = (column: Fragment): Fragment =>
+  sql`(SELECT ${column} FROM outbox_lane b WHERE b.channel = 'webhook' AND b.lane = id::text)`
+
+const circuit = sql`coalesce(${laneColumn(sql`b.failures`)}, 0) AS "consecutiveFailures",
+  ${laneColumn(sql`b.opened_at`)} AS "circuitOpenedAt", ${laneColumn(sql`b.next_probe_at`)} AS "nextProbeAt"`
+
 const fields = sql`id, organization_id AS "organizationId", url, description, kinds, events, header_names AS "headerNames",
-  contact, status, failing_since AS "failingSince", disabled_at AS "disabledAt", disabled_reason AS "disabledReason",
+  contact, status, max_per_second AS "maxPerSecond", ${circuit}, failing_since AS "failingSince", disabled_at AS "disabledAt", disabled_reason AS "disabledReason",
   CASE WHEN previous_until > ${now} THEN previous_until END AS "previousUntil",
   created_at AS "createdAt", changed_at AS "changedAt"`
 
@@ -83,7 +89,7 @@ export const noted = (db: Sql, id: string, deed: Deed) =>
 
 export type EndpointTerms = Pick<
   WebhookEndpoint,
-  'url' | 'description' | 'kinds' | 'events' | 'headerNames' | 'contact'
+  'url' | 'description' | 'kinds' | 'events' | 'headerNames' | 'contact' | 'maxPerSecond'
 > & {
   readonly sealed: Uint8Array
 }
@@ -92,15 +98,15 @@ export const insertEndpoint = (
   tx: Sql,
   id: string,
   organizationId: string | null,
-  { url, description, kinds, events, headerNames, contact, sealed }: EndpointTerms,
+  { url, description, kinds, events, headerNames, contact, maxPerSecond, sealed }: EndpointTerms,
   deed: Deed,
 ) =>
   changed(
     tx,
-    sql`INSERT INTO webhook_endpoint (id, organization_id, url, description, kinds, events, header_names, contact, sealed,
-        created_at, changed_at)
+    sql`INSERT INTO webhook_endpoint (id, organization_id, url, description, kinds, events, header_names, contact, max_per_second,
+        sealed, created_at, changed_at)
       SELECT ${id}::uuid, ${organizationId}::uuid, ${url}, ${description}::text, ${kinds}::text[], ${events}::text[],
-        ${headerNames}::text[], ${contact}::text, ${sealed}::bytea, c.at, c.at FROM (SELECT ${now} AS at) c
+        ${headerNames}::text[], ${contact}::text, ${maxPerSecond}::int, ${sealed}::bytea, c.at, c.at FROM (SELECT ${now} AS at) c
       RETURNING *, changed_at AS at`,
     deed,
   )
@@ -120,7 +126,8 @@ export const changeEndpoint = (tx: Sql, id: string, terms: EndpointTerms, deed: 
     id,
     sql`failing_since = CASE WHEN url = ${terms.url} THEN failing_since END, url = ${terms.url},
       description = ${terms.description}::text, kinds = ${terms.kinds}::text[], events = ${terms.events}::text[],
-      header_names = ${terms.headerNames}::text[], contact = ${terms.contact}::text, sealed = ${terms.sealed}::bytea`,
+      header_names = ${terms.headerNames}::text[], contact = ${terms.contact}::text,
+      max_per_second = ${terms.maxPerSecond}::int, sealed = ${terms.sealed}::bytea`,
     empty,
     deed,
   )

@@ -28,6 +28,13 @@ export interface WebhookEndpoint {
   /** Who is told when it is disabled. */
   readonly contact: string | null
   readonly status: EndpointStatus
+  /** At most so many attempts a second, over all workers; `null`: no limit of its own. */
+  readonly maxPerSecond: number | null
+  /** Consecutive attempts that failed, as its circuit breaker counts them. */
+  readonly consecutiveFailures: number
+  /** Since when its circuit breaker is open: webhooks are held, and one is tried at `nextProbeAt`. `null`: closed. */
+  readonly circuitOpenedAt: Date | null
+  readonly nextProbeAt: Date | null
   /** Since when every attempt has failed; `null` when the last one did not. */
   readonly failingSince: Date | null
   readonly disabledAt: Date | null
@@ -52,14 +59,17 @@ export interface WebhookEndpointInput {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Who is told when it is disabled; the operator without. */
   readonly contact?: string | undefined
+  /** At most so many attempts a second, over all workers: 1 to 1,000. Default: no limit of its own. */
+  readonly maxPerSecond?: number | undefined
 }
 
 /** What is left out stays. */
 export interface WebhookEndpointChanges
-  extends Omit<WebhookEndpointInput, 'organization' | 'description' | 'contact' | 'url'> {
+  extends Omit<WebhookEndpointInput, 'organization' | 'description' | 'contact' | 'url' | 'maxPerSecond'> {
   readonly url?: string | undefined
   readonly description?: string | null | undefined
   readonly contact?: string | null | undefined
+  readonly maxPerSecond?: number | null | undefined
 }
 
 const mostHeaders = 10
@@ -99,6 +109,13 @@ export const headersOf = (headers: Readonly<Record<string, string>>): Record<str
 
 export const contactOf = (contact: string | null | undefined): string | null =>
   typeof contact === 'string' ? canonicalAddress('contact', contact).email : null
+
+/** @throws LapseError `invalid` */
+export const maxPerSecondOf = (rate: number | null | undefined): number | null => {
+  if (rate === undefined || rate === null) return null
+  if (Number.isInteger(rate) && rate >= 1 && rate <= 1_000) return rate
+  throw new LapseError('invalid', { field: 'max_per_second', detail: 'Give a whole number from 1 to 1000.' })
+}
 
 /** @throws LapseError `invalid` */
 export const descriptionOf = (description: string | null | undefined): string | null =>

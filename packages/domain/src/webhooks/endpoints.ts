@@ -5,6 +5,7 @@ import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import { durationMs } from '../kind.ts'
+import { forgetLane, probeNow } from '../outbox/circuits.ts'
 import { type Notice, oweNotice } from '../outbox/notice.ts'
 import type { Page } from '../resources.ts'
 import {
@@ -13,6 +14,7 @@ import {
   eventsOf,
   headersOf,
   kindsOf,
+  maxPerSecondOf,
   toldOf,
   type WebhookEndpoint,
   type WebhookEndpointChanges,
@@ -78,6 +80,7 @@ export class WebhookEndpoints {
       events: eventsOf(input.events ?? [], organization !== undefined && forAll),
       headerNames: Object.keys(headers),
       contact: contactOf(input.contact),
+      maxPerSecond: maxPerSecondOf(input.maxPerSecond),
       sealed: seal(secrets, id, { secret, headers }),
     }
     const { value } = await this.#ground.commit(async ({ tx }) => {
@@ -111,13 +114,14 @@ export class WebhookEndpoints {
    */
   async update(id: string, changes: WebhookEndpointChanges, by: By = {}): Promise<WebhookEndpoint> {
     const { registry, addresses, secrets } = this.#ground
-    const { url, description, kinds, contact } = changes
+    const { url, description, kinds, contact, maxPerSecond } = changes
     const headers = changes.headers && headersOf(changes.headers)
     const wanted = {
       ...(url !== undefined && { url: addresses.checkUrl(url) }),
       ...(description !== undefined && { description: descriptionOf(description) }),
       ...(kinds !== undefined && { kinds: kindsOf(registry, kinds) }),
       ...(contact !== undefined && { contact: contactOf(contact) }),
+      ...(maxPerSecond !== undefined && { maxPerSecond: maxPerSecondOf(maxPerSecond) }),
       ...(headers && { headerNames: Object.keys(headers) }),
     }
     const { value } = await this.#ground.commit(async ({ tx }) => {
@@ -128,6 +132,8 @@ export class WebhookEndpoints {
       const different = [...termNames.filter((name) => !same(was[name], is[name])), ...(headers ? ['headers'] : [])]
       if (different.length === 0) return existing(await readEndpoint(tx, id))
       const data = { changed: different, before: toldOf(was), after: toldOf(is) }
+      // At another address, or at another rate, it has not failed yet.
+      await forgetLane(tx, 'webhook', was.id)
       return existing(await changeEndpoint(tx, id, is, { type: 'updated', cause: manual(by), data }))
     })
     return value
@@ -167,7 +173,10 @@ export class WebhookEndpoints {
 
   /** From now on; what it has missed can be replayed. Quiet when it is enabled. @throws LapseError `not_found` */
   enable(id: string, by: By = {}): Promise<WebhookEndpoint> {
-    return this.#turn(id, by, (tx, cause) => enableEndpoint(tx, id, { type: 'enabled', cause, data: {} }))
+    return this.#turn(id, by, async (tx, cause) => {
+      await forgetLane(tx, 'webhook', id)
+      return enableEndpoint(tx, id, { type: 'enabled', cause, data: {} })
+    })
   }
 
   /** What waits for it is cancelled. @throws LapseError `not_found` */
@@ -175,6 +184,7 @@ export class WebhookEndpoints {
     const { value } = await this.#ground.commit(async ({ tx }) => {
       const was = existing(await readEndpoint(tx, id))
       const deed: Deed = { type: 'deleted', cause: manual(by), data: { before: toldOf(was) } }
+      await forgetLane(tx, 'webhook', was.id)
       return existing(await deleteEndpoint(tx, was.id, deed))
     })
     return value
@@ -185,7 +195,9 @@ export class WebhookEndpoints {
     const { value } = await this.#ground.commit(async ({ tx, changes }) => {
       const endpoint = existing(await readEndpoint(tx, id))
       await noted(tx, endpoint.id, { type: 'tested', cause: manual(by), data: {} })
-      const owed = await oweNotice(tx, testOf(endpoint), [{ channel: 'webhook', target: endpoint.id }])
+      const target = { channel: 'webhook', target: endpoint.id, organizationId: endpoint.organizationId } as const
+      const owed = await oweNotice(tx, testOf(endpoint), [target])
+      await probeNow(tx, 'webhook', [endpoint.id])
       changes.push({ timers: [], stale: [], owed })
       return { deliveryId: owed[0]?.id ?? '' }
     })
@@ -200,6 +212,7 @@ export class WebhookEndpoints {
   async resend(deliveryId: string, by: By = {}): Promise<void> {
     await this.#ground.commit(async ({ tx, changes }) => {
       const { target, owed } = await resend(tx, deliveryId)
+      await probeNow(tx, 'webhook', [target])
       await noted(tx, target, { type: 'replayed', cause: manual(by), data: { delivery_id: deliveryId } })
       changes.push({ timers: [], stale: [], owed })
     })
@@ -219,6 +232,7 @@ export class WebhookEndpoints {
     const act = async ({ tx, changes }: Work) => {
       const endpoint = existing(await readEndpoint(tx, id))
       const { owed, ...replayed } = await replaySpan(tx, endpoint, { ...span, kinds, events })
+      await probeNow(tx, 'webhook', [endpoint.id])
       const [since, until] = [span.since.toISOString(), span.until?.toISOString() ?? null]
       const data = { since, until, kinds, events, replayed: replayed.replayed }
       await noted(tx, endpoint.id, { type: 'replayed', cause: manual(by), data })
@@ -247,7 +261,7 @@ const existing = <Found extends WebhookEndpoint>(endpoint: Found | undefined): F
 }
 
 /** What can be compared of its terms. */
-const termNames = ['url', 'description', 'kinds', 'events', 'contact'] as const
+const termNames = ['url', 'description', 'kinds', 'events', 'contact', 'maxPerSecond'] as const
 
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
 

@@ -5,8 +5,8 @@ const callTest = 'packages/lapse/test/call.test.ts'
 const judgedNames = { file: call, find: 'if (!targets.every(mayCall)) throw', put: 'if (targets.length === 0) throw' }
 const judgedPeers = {
   file: call,
-  find: 'if (mayCall(socket.remoteAddress)) request.end(body)',
-  put: 'if (socket) request.end(body)',
+  find: 'if (!mayCall(remoteAddress)) throw',
+  put: 'if (!remoteAddress) throw',
 }
 
 /** Calls, webhooks and mails: where they may go, what proves them, and how fast. */
@@ -35,9 +35,41 @@ export const outbound = [
     name: 'pinned-addresses',
     guard: 'The connection goes to what was judged, and nothing is resolved again',
     file: call,
-    find: '    lookup: pinned,\n',
-    put: '    ...(pinned.length > 99 && { lookup: pinned }),\n',
+    find: '    lookup: pinnedTo(targets),\n',
+    put: '    ...(targets.length > 99 && { lookup: pinnedTo(targets) }),\n',
     test: [callTest, 'each call asks once'],
+  },
+  {
+    name: 'lookup-shares',
+    guard: 'The names of one organization take no more lookups than its share, and leave the reserve to others',
+    file: 'packages/lapse/src/outbound/shares.ts',
+    find: 'return own < perShare && used < (own < sure ? total : total - reserved)',
+    put: 'return own < total && used < (own < sure ? total : total)',
+    test: ['packages/lapse/test/shares.unit.test.ts'],
+  },
+  {
+    name: 'lookup-cancelled',
+    guard: 'A lookup ends when its call is called off or its time is over',
+    file: 'packages/lapse/src/outbound/resolve.ts',
+    find: 'const cancel = () => resolver.cancel()',
+    put: 'const cancel = () => resolver.getServers()',
+    test: ['packages/lapse/test/resolve.test.ts', 'that is called off ends at once'],
+  },
+  {
+    name: 'before-the-request',
+    guard: 'Not a byte of a request is written before its attempt is recorded',
+    file: call,
+    find: 'await beforeLastByte?.().catch(',
+    put: 'void beforeLastByte?.().catch(',
+    test: [callTest, 'not even a header is written'],
+  },
+  {
+    name: 'request-sent',
+    guard: 'A request that was written whole and got no answer is known as sent',
+    file: call,
+    find: '      progress.sent = true\n',
+    put: '      progress.sent = false\n',
+    test: [callTest, 'was sent when it was written to its last byte'],
   },
   {
     name: 'private-addresses',

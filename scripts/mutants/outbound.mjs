@@ -1,6 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are pieces of source code.
 const call = 'packages/lapse/src/outbound/call.ts'
 const callTest = 'packages/lapse/test/call.test.ts'
+const mailer = 'packages/lapse/src/mail/mailer.ts'
+const outcomeTest = 'packages/lapse/test/mail-outcome.test.ts'
 
 const judgedNames = { file: call, find: 'if (!targets.every(mayCall)) throw', put: 'if (targets.length === 0) throw' }
 const judgedPeers = {
@@ -130,9 +132,41 @@ export const outbound = [
   {
     name: 'last-byte',
     guard: 'The server has a mail only when it may go',
-    file: 'packages/lapse/src/mail/mailer.ts',
-    find: 'if (mayGo) mail.message.transform(() => heldBack(mayGo))',
-    put: 'if (mayGo) mail.message.transform(() => heldBack(async () => void mayGo()))',
+    file: mailer,
+    find: 'await mayGo?.()',
+    put: 'void mayGo?.()',
     test: ['packages/lapse/test/mailer.test.ts', 'takes nothing before its last byte'],
+  },
+  {
+    name: 'last-byte-after-envelope',
+    guard: 'The last byte is not asked for before the server has taken sender and recipient',
+    file: 'packages/lapse/src/mail/last-byte.ts',
+    find: 'isRead.then(mayGo)',
+    put: 'Promise.resolve().then(mayGo)',
+    test: [outcomeTest, 'a server that hangs at the'],
+  },
+  {
+    name: 'no-cut-after-the-last-byte',
+    guard: 'After the last byte the end of an attempt cuts nothing',
+    file: mailer,
+    find: 'if (!sent) cut.abort(signal?.reason)',
+    put: 'cut.abort(signal?.reason)',
+    test: [outcomeTest, 'the end of the attempt cuts nothing'],
+  },
+  {
+    name: 'answer-to-a-mail',
+    guard: 'The answer to a whole mail has ten minutes, not one',
+    file: mailer,
+    find: "within(answerTimeoutMs, 'did not answer the whole message')",
+    put: "within(commandTimeoutMs, 'did not answer the whole message')",
+    test: [outcomeTest, 'a server that takes longer to accept'],
+  },
+  {
+    name: 'unknown-outcome-of-a-mail',
+    guard: 'A mail that was sent whole and got no answer is known as such',
+    file: mailer,
+    find: '        sent = true\n',
+    put: '        sent = false\n',
+    test: [outcomeTest, 'that cuts the connection leaves it unknown'],
   },
 ]

@@ -154,6 +154,22 @@ export const outbound = [
     test: [outcomeTest, 'the end of the attempt cuts nothing'],
   },
   {
+    name: 'mail-priority',
+    guard: 'Of the mails that wait for a place, those with a token go first',
+    file: 'packages/lapse/src/semaphore.ts',
+    find: '({ priority }) => priority > one.priority',
+    put: '({ priority }) => priority > one.priority && priority < 0',
+    test: ['packages/lapse/test/semaphore.unit.test.ts', 'lets in the lowest number first'],
+  },
+  {
+    name: 'place-of-an-aborted-mail',
+    guard: 'A mail that was called off while it waited takes no place',
+    file: 'packages/lapse/src/semaphore.ts',
+    find: 'waiting.splice(waiting.indexOf(one), 1)',
+    put: 'waiting.slice(waiting.indexOf(one), 1)',
+    test: ['packages/lapse/test/semaphore.unit.test.ts', 'gives no place to who was called off'],
+  },
+  {
     name: 'answer-to-a-mail',
     guard: 'The answer to a whole mail has ten minutes, not one',
     file: mailer,

@@ -3,7 +3,7 @@ import { type Domain, GiveUp } from '@lapse/domain'
 import type { Pace } from '@lapse/queue'
 import { asLetter, type Rendered, render } from '../mail/letter.ts'
 import type { Mailer } from '../mail/mailer.ts'
-import { turnstile } from '../mail/turnstile.ts'
+import { semaphore } from '../semaphore.ts'
 import { happeningOf, NoTurnError, type Sender } from './sender.ts'
 
 export interface EmailOptions {
@@ -21,16 +21,14 @@ export const emailSender = (
   domain: Domain,
   { mailer, publicUrl, pace, copies = 1, patienceMs }: EmailOptions,
 ): Sender => {
-  const unnoted = turnstile(copies)
+  const unnoted = semaphore(copies)
   const url = (path: string): string => new URL(path, publicUrl).href
 
   return async ({ delivery, kind, about }, signal, noted) => {
     if (!mailer) throw new Error('No mail transport is configured. Set SMTP_URL.')
     const { target: to, id } = delivery
     const turn = async () => {
-      await unnoted(noted)
-      // Whoever has left by now takes no turn from those who still wait.
-      signal.throwIfAborted()
+      await unnoted.acquire(2, noted, signal)
       await pace?.()
     }
     const late = async () => {

@@ -1,12 +1,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are pieces of source code.
 const call = 'packages/lapse/src/outbound/call.ts'
 const callTest = 'packages/lapse/test/call.test.ts'
+const mailer = 'packages/lapse/src/mail/mailer.ts'
+const outcomeTest = 'packages/lapse/test/mail-outcome.test.ts'
 
 const judgedNames = { file: call, find: 'if (!targets.every(mayCall)) throw', put: 'if (targets.length === 0) throw' }
 const judgedPeers = {
   file: call,
-  find: 'if (mayCall(socket.remoteAddress)) request.end(body)',
-  put: 'if (socket) request.end(body)',
+  find: 'if (!mayCall(remoteAddress)) throw',
+  put: 'if (!remoteAddress) throw',
 }
 
 /** Calls, webhooks and mails: where they may go, what proves them, and how fast. */
@@ -35,9 +37,41 @@ export const outbound = [
     name: 'pinned-addresses',
     guard: 'The connection goes to what was judged, and nothing is resolved again',
     file: call,
-    find: '    lookup: pinned,\n',
-    put: '    ...(pinned.length > 99 && { lookup: pinned }),\n',
+    find: '    lookup: pinnedTo(targets),\n',
+    put: '    ...(targets.length > 99 && { lookup: pinnedTo(targets) }),\n',
     test: [callTest, 'each call asks once'],
+  },
+  {
+    name: 'lookup-shares',
+    guard: 'The names of one organization take no more lookups than its share, and leave the reserve to others',
+    file: 'packages/lapse/src/outbound/shares.ts',
+    find: 'return own < perShare && used < (own < sure ? total : total - reserved)',
+    put: 'return own < total && used < (own < sure ? total : total)',
+    test: ['packages/lapse/test/shares.unit.test.ts'],
+  },
+  {
+    name: 'lookup-cancelled',
+    guard: 'A lookup ends when its call is called off or its time is over',
+    file: 'packages/lapse/src/outbound/resolve.ts',
+    find: 'const cancel = () => resolver.cancel()',
+    put: 'const cancel = () => resolver.getServers()',
+    test: ['packages/lapse/test/resolve.test.ts', 'that is called off ends at once'],
+  },
+  {
+    name: 'before-the-request',
+    guard: 'Not a byte of a request is written before its attempt is recorded',
+    file: call,
+    find: 'await beforeLastByte?.().catch(',
+    put: 'void beforeLastByte?.().catch(',
+    test: [callTest, 'not even a header is written'],
+  },
+  {
+    name: 'request-sent',
+    guard: 'A request that was written whole and got no answer is known as sent',
+    file: call,
+    find: '      progress.sent = true\n',
+    put: '      progress.sent = false\n',
+    test: [callTest, 'was sent when it was written to its last byte'],
   },
   {
     name: 'private-addresses',
@@ -98,9 +132,57 @@ export const outbound = [
   {
     name: 'last-byte',
     guard: 'The server has a mail only when it may go',
-    file: 'packages/lapse/src/mail/mailer.ts',
-    find: 'if (mayGo) mail.message.transform(() => heldBack(mayGo))',
-    put: 'if (mayGo) mail.message.transform(() => heldBack(async () => void mayGo()))',
+    file: mailer,
+    find: 'await mayGo?.()',
+    put: 'void mayGo?.()',
     test: ['packages/lapse/test/mailer.test.ts', 'takes nothing before its last byte'],
+  },
+  {
+    name: 'last-byte-after-envelope',
+    guard: 'The last byte is not asked for before the server has taken sender and recipient',
+    file: 'packages/lapse/src/mail/last-byte.ts',
+    find: 'isRead.then(mayGo)',
+    put: 'Promise.resolve().then(mayGo)',
+    test: [outcomeTest, 'a server that hangs at the'],
+  },
+  {
+    name: 'no-cut-after-the-last-byte',
+    guard: 'After the last byte the end of an attempt cuts nothing',
+    file: mailer,
+    find: 'if (!sent) cut.abort(signal?.reason)',
+    put: 'cut.abort(signal?.reason)',
+    test: [outcomeTest, 'the end of the attempt cuts nothing'],
+  },
+  {
+    name: 'mail-priority',
+    guard: 'Of the mails that wait for a place, those with a token go first',
+    file: 'packages/lapse/src/semaphore.ts',
+    find: ': one.priority < other.priority',
+    put: ': one.priority > other.priority',
+    test: ['packages/lapse/test/semaphore.unit.test.ts', 'lets in the lowest number first'],
+  },
+  {
+    name: 'place-of-an-aborted-mail',
+    guard: 'A mail that was called off while it waited takes no place',
+    file: 'packages/lapse/src/semaphore.ts',
+    find: 'waiting.splice(waiting.indexOf(one), 1)',
+    put: 'waiting.slice(waiting.indexOf(one), 1)',
+    test: ['packages/lapse/test/semaphore.unit.test.ts', 'gives no place to who was called off'],
+  },
+  {
+    name: 'answer-to-a-mail',
+    guard: 'The answer to a whole mail has ten minutes, not one',
+    file: mailer,
+    find: "within(answerTimeoutMs, 'did not answer the whole message')",
+    put: "within(commandTimeoutMs, 'did not answer the whole message')",
+    test: [outcomeTest, 'a server that takes longer to accept'],
+  },
+  {
+    name: 'unknown-outcome-of-a-mail',
+    guard: 'A mail that was sent whole and got no answer is known as such',
+    file: mailer,
+    find: '        sent = true\n',
+    put: '        sent = false\n',
+    test: [outcomeTest, 'that cuts the connection leaves it unknown'],
   },
 ]

@@ -1,8 +1,8 @@
 import { createServer, type Socket } from 'node:net'
 import { Addresses } from '@lapse/domain'
-import { testSink } from '@lapse/testkit'
+import { testSink, until } from '@lapse/testkit'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type Call, type Called, createCaller, type Resolve } from '../src/outbound/call.ts'
+import { type Call, CallError, type Called, createCaller, type Resolve } from '../src/outbound/call.ts'
 import { nameServer } from './name-server.ts'
 
 // Two hosts on one port: one that may be called, and one that may not.
@@ -190,6 +190,148 @@ describe('H2: an answer', () => {
     allowed.answerNext(() => off.abort())
     expect(await outcome(at(good), { signal: off.signal })).toBe('The call was called off.')
     expect(await outcome(at('good.test'), { signal: off.signal })).toBe('The call was called off.')
+  })
+})
+
+/** How a call failed. */
+const failure = async (url: string, call: Partial<Call> = {}, by = caller): Promise<CallError> => {
+  const error = await by({ ...post, url, ...call }).catch((cause: unknown) => cause)
+  if (!(error instanceof CallError)) throw new Error('it has not failed', { cause: error })
+  return error
+}
+
+describe('a request that got no answer', () => {
+  const sent = { sent: true, unreachable: true }
+  const notSent = { sent: false, unreachable: true }
+
+  it('was sent when it was written to its last byte: time over, closed, reset', async () => {
+    allowed.answerNext(() => {})
+    expect(await failure(at(good), { timeoutMs: 200 })).toMatchObject(sent)
+    expect(await failure(await raw((socket) => socket.end()))).toMatchObject(sent)
+    expect(await failure(await raw((socket) => socket.resetAndDestroy()))).toMatchObject(sent)
+    expect(await failure(await raw((socket) => socket.end('no HTTP\r\n\r\n')))).toMatchObject(sent)
+  })
+
+  it('was sent also when it is called off afterwards, which says nothing of the host', async () => {
+    const off = new AbortController()
+    allowed.answerNext(() => off.abort())
+    expect(await failure(at(good), { signal: off.signal })).toMatchObject({ sent: true, unreachable: false })
+  })
+
+  it('was not sent when it never got so far', async () => {
+    const by = createCaller(addresses, async () => [good])
+    expect(await failure('http://closed.test:1/', {}, by)).toMatchObject(notSent)
+    expect(await failure(at('nothing.test'))).toMatchObject(notSent)
+    const refused = { sent: false, unreachable: false }
+    expect(await failure(at(bad))).toMatchObject(refused)
+    expect(await failure(at('both.test'))).toMatchObject(refused)
+    expect(await failure(at(good), { headers: { Host: 'internal' } })).toMatchObject(refused)
+  })
+
+  it('was not sent when the host has read only a part of it', async () => {
+    const url = await raw((socket) => socket.pause())
+    const body = 'x'.repeat(50_000_000)
+    expect(await failure(url, { body, timeoutMs: 500 })).toMatchObject(notSent)
+  })
+})
+
+describe('before the last byte', () => {
+  /** A server that notes what arrives, and never answers. */
+  const noting = async () => {
+    const seen = { bytes: 0, closed: false }
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', ({ length }: Buffer) => {
+        seen.bytes += length
+      })
+      socket.once('close', () => {
+        seen.closed = true
+      })
+    })
+    await new Promise<void>((listening) => server.listen(0, good, listening))
+    afterAll(() => void server.close())
+    return { seen, url: `http://${good}:${(server.address() as { port: number }).port}/` }
+  }
+
+  it('not even a header is written, and then all of it', async () => {
+    const { seen, url } = await noting()
+    let early: number | undefined
+    const beforeLastByte = async () => {
+      // Another call's way to this process and back: what had been written would be here.
+      await outcome(at(good))
+      early = seen.bytes
+    }
+    const calling = failure(url, { beforeLastByte, timeoutMs: 2_000, body: 'x'.repeat(100) })
+    await until(() => seen.bytes > 100)
+    expect(await calling).toMatchObject({ sent: true })
+    expect(early).toBe(0)
+  })
+
+  it('it may be refused: nothing is written, the connection is closed, and the same error comes back', async () => {
+    const { seen, url } = await noting()
+    const error = new Error('the lease is over')
+    await expect(caller({ ...post, url, beforeLastByte: () => Promise.reject(error) })).rejects.toBe(error)
+    await until(() => seen.closed)
+    expect(seen.bytes).toBe(0)
+  })
+
+  it('the address has been judged: what may not be called is not asked for', async () => {
+    let asked = false
+    const beforeLastByte = async () => {
+      asked = true
+    }
+    expect(await outcome(at('both.test'), { beforeLastByte })).toMatch('is not called')
+    expect(
+      await outcome(
+        'http://closed.test:1/',
+        { beforeLastByte },
+        createCaller(addresses, async () => [good]),
+      ),
+    ).toMatch('refused')
+    expect(asked).toBe(false)
+  })
+
+  it('the time may be over, and nothing is written when it resolves later', async () => {
+    const { seen, url } = await noting()
+    let go = () => {}
+    const waiting = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const error = await failure(url, { beforeLastByte: () => waiting, timeoutMs: 200 })
+    expect(error).toMatchObject({ sent: false, message: 'There was no whole answer within 0.2 seconds.' })
+    go()
+    await until(() => seen.closed)
+    expect(seen.bytes).toBe(0)
+  })
+
+  it('an answer is none', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}).write('HTTP/1.1 200 OK\r\n\r\n'))
+    await new Promise<void>((listening) => server.listen(0, good, listening))
+    afterAll(() => void server.close())
+    const url = `http://${good}:${(server.address() as { port: number }).port}/`
+    const error = await failure(url, { beforeLastByte: () => new Promise(() => {}), timeoutMs: 5_000 })
+    expect(error.sent).toBe(false)
+    expect(error.message).not.toMatch('no whole answer')
+  })
+})
+
+describe('a lookup', () => {
+  it('is shared by those that the call names', async () => {
+    const shares: unknown[] = []
+    const by = createCaller(addresses, async (_, { share }) => {
+      shares.push(share)
+      return [good]
+    })
+    await outcome(at('good.test'), { share: 'organization' }, by)
+    await outcome(at('good.test'), {}, by)
+    expect(shares).toEqual(['organization', undefined])
+  })
+
+  it('that is not over when the time is says which name it was', async () => {
+    const by = createCaller(addresses, () => new Promise(() => {}))
+    expect(await outcome('https://slow.test/', { timeoutMs: 50 }, by)).toBe(
+      'There was no whole answer within 0.05 seconds: the name slow.test was not resolved. Check that the name servers of its domain answer, all of them.',
+    )
   })
 })
 

@@ -1,6 +1,7 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import { afterFile } from './after-file.ts'
+import { selfSigned } from './self-signed.ts'
 
 export interface SunkMail {
   readonly messageId: string
@@ -12,6 +13,9 @@ export interface SunkMail {
   readonly at: number
   readonly notBefore: number
 }
+
+/** What the server answers: a connection, `MAIL FROM`, `RCPT TO`, and the whole message after its final dot. */
+export type MailPhase = 'greeting' | 'sender' | 'recipient' | 'message'
 
 export interface MailSink {
   /** SMTP address, for SMTP_URL. */
@@ -26,10 +30,19 @@ export interface MailSink {
   onMail: (mail: SunkMail) => void
   /** The code that a recipient, a sender or a message is refused with; `undefined`: it is welcome. */
   refuse: (about: { recipient?: string; sender?: string; data?: string }) => number | undefined
+  /** Awaited before the answer of each phase. A mail whose answer waits is in `mails` already. */
+  beforeAnswer: (phase: MailPhase) => Promise<void> | undefined
+  /** Cuts all connections at once. */
+  disconnect(): void
 }
 
-/** A mail server for those who count: it keeps mails as they came, and says when. Gone after the test file. */
-export const mailSink = async (): Promise<MailSink> => {
+export interface MailSinkOptions {
+  /** Encrypted from the first byte, or after STARTTLS. Its certificate is signed by itself. */
+  tls?: 'at once' | 'after STARTTLS'
+}
+
+/** A mail server for those who count: it keeps mails as they came, and says when; it may take its time. Gone after the test file. */
+export const mailSink = async ({ tls }: MailSinkOptions = {}): Promise<MailSink> => {
   const mails: SunkMail[] = []
   const seen: SunkMail[] = []
   const beats = [performance.now(), performance.now()]
@@ -41,10 +54,20 @@ export const mailSink = async (): Promise<MailSink> => {
   }
   const server = new SMTPServer({
     authOptional: true,
-    disabledCommands: ['STARTTLS'],
+    ...(tls ? { ...selfSigned, secure: tls === 'at once' } : { disabledCommands: ['STARTTLS'] }),
     disableReverseLookup: true,
-    onMailFrom: ({ address: sender }, _, done) => done(refusal({ sender })),
-    onRcptTo: ({ address: recipient }, _, done) => done(refusal({ recipient })),
+    onConnect: async (_, done) => {
+      await sink.beforeAnswer('greeting')
+      done()
+    },
+    onMailFrom: async ({ address: sender }, _, done) => {
+      await sink.beforeAnswer('sender')
+      done(refusal({ sender }))
+    },
+    onRcptTo: async ({ address: recipient }, _, done) => {
+      await sink.beforeAnswer('recipient')
+      done(refusal({ recipient }))
+    },
     onData: async (stream, { envelope }, done) => {
       const raw = await textOf(stream)
       // Whoever sent it is gone.
@@ -62,17 +85,23 @@ export const mailSink = async (): Promise<MailSink> => {
       if (refused) return done(refused)
       mails.push(mail)
       sink.onMail(mail)
+      await sink.beforeAnswer('message')
       done()
     },
   })
   server.on('error', () => {})
+  const sockets = new Set<Socket>()
+  server.server.on('connection', (socket) => {
+    sockets.add(socket.once('close', () => sockets.delete(socket)))
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   afterFile(async () => {
     clearInterval(beating)
+    sink.disconnect()
     await new Promise<void>((resolve) => server.close(resolve))
   })
   const sink: MailSink = {
-    url: `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
+    url: `${tls === 'at once' ? 'smtps' : 'smtp'}://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
     mails,
     seen,
     get connections() {
@@ -80,6 +109,10 @@ export const mailSink = async (): Promise<MailSink> => {
     },
     onMail: () => {},
     refuse: () => undefined,
+    beforeAnswer: () => undefined,
+    disconnect: () => {
+      for (const socket of sockets) socket.destroy()
+    },
   }
   return sink
 }

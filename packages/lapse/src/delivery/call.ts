@@ -10,10 +10,10 @@ export const callSender =
     const { row, enclosed } = occurrenceOf(claim)
     if (enclosed === null) throw new GiveUp('What it was to call has been erased. Schedule it again.')
     const { timeoutMs, ...call } = openCall(domain.secrets, row, enclosed)
-    const { id, attempt } = claim.delivery
+    const { id, attempt, share } = claim.delivery
     const numbered = withDefault(call.headers, 'Lapse-Attempt', String(attempt))
     const headers = withDefault(numbered, 'Idempotency-Key', id)
-    const called = await send({ ...call, headers, timeoutMs, signal, beforeLastByte })
+    const called = await send({ ...call, headers, timeoutMs, signal, share, beforeLastByte })
     return answered(called, excerpt(called.text, secretsOf(call)), { isFinal })
   }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Domain, GiveUp, priorities, type RateLimit } from '@lapse/domain'
 import { asLetter, type Rendered, render } from '../mail/letter.ts'
 import type { Mailer } from '../mail/mailer.ts'
-import { turnstile } from '../mail/turnstile.ts'
+import { semaphore } from '../semaphore.ts'
 import { happeningOf, NoTurnError, type Sender } from './sender.ts'
 
 export interface EmailOptions {
@@ -16,21 +16,32 @@ export interface EmailOptions {
   readonly patienceMs: number
 }
 
+/** One that the server takes longer to accept gives its place to the next: it must not hold up all others. */
+const slowAnswerMs = 1_000
+
+const deferred = () => {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
 export const emailSender = (
   domain: Domain,
   { mailer, publicUrl, rateLimit, copies = 1, patienceMs }: EmailOptions,
 ): Sender => {
-  const unnoted = turnstile(copies)
+  const unnoted = semaphore(copies)
   const url = (path: string): string => new URL(path, publicUrl).href
 
   return async ({ delivery, kind, about }, { signal, noted, beforeLastByte }) => {
     if (!mailer) throw new Error('No mail transport is configured. Set SMTP_URL.')
-    const { target: to, id } = delivery
+    const { target: to, id, priority, share } = delivery
+    const { promise: released, resolve: release } = deferred()
+    void noted.then(release, release)
     const turn = async () => {
-      await unnoted(noted)
-      // Whoever has left by now takes no turn from those who still wait.
-      signal.throwIfAborted()
-      await rateLimit?.(delivery.priority < priorities.usual)
+      await unnoted.acquire({ priority, share }, released, signal)
+      await rateLimit?.(priority < priorities.usual)
     }
     const late = async () => {
       await sleep(patienceMs, undefined, { signal })
@@ -39,6 +50,7 @@ export const emailSender = (
     const mayGo = async () => {
       await Promise.race([turn(), late()])
       await beforeLastByte()
+      setTimeout(release, slowAnswerMs).unref()
     }
     if ('notice' in about) return mailer.send({ ...asLetter(about.notice.letter), to, id }, { signal, mayGo })
     const { row, event, sealed } = about

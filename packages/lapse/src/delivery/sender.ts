@@ -24,16 +24,19 @@ export class FailedError extends Error {
   readonly notBeforeMs: number
   /** Whether there is no use in trying again. */
   readonly final: boolean
+  /** The answer says that the server as a whole takes nothing now. */
+  readonly unreachable: boolean
 
   constructor(
     message: string,
     answer: Answer,
-    { notBeforeMs = 0, final = false }: { notBeforeMs?: number | undefined; final?: boolean } = {},
+    { notBeforeMs = 0, final = false, unreachable = false }: FailedOptions = {},
   ) {
     super(message)
     this.answer = answer
     this.notBeforeMs = notBeforeMs
     this.final = final
+    this.unreachable = unreachable
   }
 }
 
@@ -46,14 +49,38 @@ export class LeaseLostError extends Error {
   }
 }
 
-/** Whether the whole message went out and no answer came: it may have arrived. */
-export const isUnknownOutcome = (error: unknown): boolean => (error as { sent?: unknown } | undefined)?.sent === true
-
-/** Whether the receiver could not be reached, or says itself that it is down. */
-export const isUnreachable = (error: unknown): boolean => {
-  if (error instanceof CallError) return true
-  return error instanceof FailedError && [502, 503, 504].includes(error.answer.code ?? 0)
+interface FailedOptions {
+  notBeforeMs?: number | undefined
+  final?: boolean
+  unreachable?: boolean
 }
+
+/** The other side cannot be reached, or does not answer; nothing has been sent. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError'
+  readonly unreachable = true
+}
+
+/** Two copies of this package have two classes, and one symbol. */
+const unknownOutcome = Symbol.for('lapse.UnknownOutcomeError')
+
+/** All of it was sent, and no answer came: the other side may have it. */
+export class UnknownOutcomeError extends Error {
+  override readonly name = 'UnknownOutcomeError'
+  readonly sent = true
+  readonly unreachable = true
+  readonly [unknownOutcome] = true
+}
+
+/** Whether the other side may have done what this attempt asked for: another one may do it twice. */
+export const isUnknownOutcome = (error: unknown): boolean =>
+  (error instanceof CallError && error.sent) || has(error, unknownOutcome)
+
+/** Whether this says something of the other side as a whole, for its circuit breaker: no answer, or 502, 503, 504; of a mail server 421. */
+export const isUnreachable = (error: unknown): boolean => has(error, 'unreachable')
+
+const has = (error: unknown, marker: string | symbol): boolean =>
+  typeof error === 'object' && error !== null && (error as Record<typeof marker, unknown>)[marker] === true
 
 /** Nothing has been sent, for its turn did not come in time: that is no try. */
 export class NoTurnError extends Error {
@@ -76,6 +103,7 @@ export const answered = (
   throw new FailedError(ok ? `It answered ${status}, but not to the end. ${broken}` : inWords(status), answer, {
     notBeforeMs: retryAfterMs(headers),
     final: isFinal(status),
+    unreachable: status >= 502 && status <= 504,
   })
 }
 

@@ -8,7 +8,7 @@ import { answered, type Sender } from './sender.ts'
 export const webhookSender =
   (domain: Domain, call: Caller): Sender =>
   async (claim, { signal, beforeLastByte }) => {
-    const { id, target, startedAt } = claim.delivery
+    const { id, target, startedAt, share } = claim.delivery
     const endpoint = await domain.endpoints.forSending(target)
     if (!endpoint) throw new GiveUp('Its endpoint has been deleted.')
     const { url, secrets, headers } = endpoint
@@ -26,6 +26,7 @@ export const webhookSender =
       },
       body,
       signal,
+      share,
       beforeLastByte,
     })
     const answer = excerpt(called.text, [...secrets, ...secrets.map(keyOf), ...secretsIn(headers)])

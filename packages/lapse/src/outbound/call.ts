@@ -1,8 +1,10 @@
-import { lookup } from 'node:dns/promises'
 import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as overHttp } from 'node:http'
 import { request as overHttps } from 'node:https'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP } from 'node:net'
 import { type Addresses, checkHeaders, hostOf, LapseError } from '@lapse/domain'
+import { createResolver, NameError, pinnedTo, type Resolve } from './resolve.ts'
+
+export type { Resolve } from './resolve.ts'
 
 export interface Call {
   readonly url: string
@@ -12,6 +14,12 @@ export interface Call {
   /** For all of it, the last byte of the answer included; 15 seconds unless said otherwise. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Who shares the lookups of names: an organization's id. Default: `host`. */
+  readonly share?: string | undefined
+  /**
+   * Awaited when the connection stands and its other end may be called, before the first byte is written. When it rejects,
+   * nothing is sent and the call rejects with its error. The request may still fail afterwards with nothing sent.
+   */
   readonly beforeLastByte?: (() => Promise<void>) | undefined
 }
 
@@ -26,15 +34,34 @@ export interface Called {
 
 export type Caller = (call: Call) => Promise<Called>
 
-/** Everything that a name stands for at this moment. */
-export type Resolve = (name: string) => Promise<readonly string[]>
-
-/** Nothing has been answered. The message says why, in words for whoever wanted the call, and names no address behind a name. */
+/** There is no answer. The message says why, in words for whoever wanted the call, and names no address behind a name. */
 export class CallError extends Error {
   override readonly name = 'CallError'
+  /** The whole request was written, its last byte included: what the other side did with it is unknown. */
+  readonly sent: boolean
+  /** The other side does not answer; `false` when the reason is the call itself, or that it was called off. */
+  readonly unreachable: boolean
+
+  constructor(
+    message: string,
+    { sent = false, unreachable = false, ...options }: ErrorOptions & { sent?: boolean; unreachable?: boolean } = {},
+  ) {
+    super(message, options)
+    this.sent = sent
+    this.unreachable = unreachable
+  }
 }
 
-const bySystem: Resolve = async (name) => (await lookup(name, { all: true })).map(({ address }) => address)
+/** `beforeLastByte` rejected: its error is the cause, and passes through. */
+class WithheldError extends Error {
+  override readonly name = 'WithheldError'
+}
+
+/** How far a call has come. */
+interface Progress {
+  resolved: boolean
+  sent: boolean
+}
 
 const longestAnswer = 64 * 1024
 const longestHeaders = 16 * 1024
@@ -46,13 +73,14 @@ const longestHeaders = 16 * 1024
  * goes to one of those and nowhere else. No redirect is followed, no proxy is asked, no connection is used twice.
  */
 export const createCaller =
-  (addresses: Addresses, resolve: Resolve = bySystem): Caller =>
+  (addresses: Addresses, resolve: Resolve = createResolver()): Caller =>
   async (call) => {
     const timeoutMs = call.timeoutMs ?? 15_000
     const late = AbortSignal.timeout(timeoutMs)
     const signal = call.signal ? AbortSignal.any([late, call.signal]) : late
+    const progress: Progress = { resolved: false, sent: false }
     const inWords = (error: unknown): string => {
-      if (late.aborted) return `There was no whole answer within ${timeoutMs / 1_000} seconds.`
+      if (late.aborted) return tooLate(call, timeoutMs, progress)
       return call.signal?.aborted ? 'The call was called off.' : reasonOf(error)
     }
     try {
@@ -60,9 +88,10 @@ export const createCaller =
       const encrypted = url.protocol === 'https:'
       const mayCall = (address: string | undefined) =>
         address !== undefined && addresses.mayCall(address, { encrypted })
-      const targets = await targetsOf(url, resolve, signal)
+      const targets = await targetsOf(url, resolve, { signal, share: call.share })
+      progress.resolved = true
       if (!targets.every(mayCall)) throw new CallError(forbidden(url, encrypted))
-      const response = await answerTo(send(url, targets, mayCall, call, signal))
+      const response = await answerTo(send(url, targets, mayCall, call, signal, progress))
       const { text, broken } = await read(response)
       return {
         status: response.statusCode ?? 0,
@@ -71,19 +100,36 @@ export const createCaller =
         broken: broken === undefined ? undefined : inWords(broken),
       }
     } catch (error) {
-      throw new CallError(inWords(error), { cause: error })
+      if (error instanceof WithheldError) throw error.cause
+      const calledOff = call.signal?.aborted === true && !late.aborted
+      throw new CallError(inWords(error), {
+        cause: error,
+        sent: progress.sent,
+        unreachable: !calledOff && !isOurs(error),
+      })
     }
   }
 
-const targetsOf = async (url: URL, resolve: Resolve, signal: AbortSignal): Promise<readonly string[]> => {
+/** Nothing is wrong with the other side: the call is not one that is made. */
+const isOurs = (error: unknown): boolean =>
+  error instanceof LapseError || (error instanceof CallError && !error.unreachable)
+
+const tooLate = ({ url }: Call, timeoutMs: number, { resolved }: Progress): string => {
+  const none = `There was no whole answer within ${timeoutMs / 1_000} seconds`
+  if (resolved) return `${none}.`
+  return `${none}: the name ${new URL(url).hostname} was not resolved. Check that the name servers of its domain answer, all of them.`
+}
+
+const targetsOf = async (url: URL, resolve: Resolve, options: Parameters<Resolve>[1]): Promise<readonly string[]> => {
+  const { signal } = options
   const host = hostOf(url)
   if (isIP(host)) return [host]
   signal.throwIfAborted()
   const cut = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
-  const targets = await Promise.race([resolve(host), cut])
-  if (targets.length === 0) throw new CallError(unknownName)
+  const targets = await Promise.race([resolve(host, options), cut])
+  if (targets.length === 0) throw new CallError(unknownName, { unreachable: true })
   return targets
 }
 
@@ -92,18 +138,12 @@ const send = (
   url: URL,
   targets: readonly string[],
   mayCall: (address: string | undefined) => boolean,
-  { method, headers, body }: Call,
+  { method, headers, body, beforeLastByte }: Call,
   signal: AbortSignal,
+  progress: Progress,
 ): ClientRequest => {
   const host = hostOf(url)
   const encrypted = url.protocol === 'https:'
-  // Whatever name is asked for, these are the addresses that have been judged.
-  const pinned: LookupFunction = (_name, { all }, answer) => {
-    const found = targets.map((address) => ({ address, family: isIP(address) }))
-    const [first = { address: '', family: 4 }] = found
-    if (all) answer(null, found)
-    else answer(null, first.address, first.family)
-  }
   const options = {
     method,
     hostname: host,
@@ -116,7 +156,7 @@ const send = (
       ...(body !== undefined && { 'Content-Length': String(Buffer.byteLength(body)) }),
     },
     agent: false as const,
-    lookup: pinned,
+    lookup: pinnedTo(targets),
     // With less, a host that is far away and has several addresses is never reached.
     autoSelectFamilyAttemptTimeout: 1_000,
     maxHeaderSize: longestHeaders,
@@ -125,19 +165,35 @@ const send = (
   const request = encrypted
     ? overHttps({ ...options, rejectUnauthorized: true, ...(!isIP(host) && { servername: host.replace(/\.$/, '') }) })
     : overHttp(options)
+  const proceed = async (remoteAddress: string | undefined): Promise<void> => {
+    if (!mayCall(remoteAddress)) throw new CallError(forbidden(url, encrypted))
+    await beforeLastByte?.().catch((cause: unknown) => {
+      throw new WithheldError('it may not be sent', { cause })
+    })
+    // Not a byte has been written yet: Node sends the headers with the body.
+    if (request.destroyed) return
+    request.end(body, () => {
+      progress.sent = true
+    })
+  }
   return request.once('socket', (socket) => {
     socket.once(encrypted ? 'secureConnect' : 'connect', () => {
-      if (mayCall(socket.remoteAddress)) request.end(body)
-      else request.destroy(new CallError(forbidden(url, encrypted)))
+      proceed(socket.remoteAddress).catch((error: Error) => request.destroy(error))
     })
   })
 }
 
 const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
-    request.once('response', resolve).on('error', reject)
+    request.once('response', (response) => {
+      if (request.writableEnded) return resolve(response)
+      // It cannot be an answer to what has not been sent.
+      request.destroy(new CallError('The host spoke before it was asked.', { unreachable: true }))
+    })
+    request.on('error', reject)
     // An answer that leaves HTTP ends without an error.
-    request.once('close', () => reject(new CallError('The connection was closed without an answer.')))
+    const closed = 'The connection was closed without an answer.'
+    request.once('close', () => reject(new CallError(closed, { unreachable: true })))
   })
 
 /** Reads the beginning of an answer; what is left is not waited for. */
@@ -166,15 +222,13 @@ const forbidden = ({ hostname }: URL, encrypted: boolean): string =>
 
 /** Node's own words name addresses of the network: they are for the log alone. */
 const reasonOf = (error: unknown): string => {
-  if (error instanceof CallError) return error.message
+  if (error instanceof CallError || error instanceof NameError) return error.message
   if (error instanceof LapseError) return error.detail ?? error.message
   const code = String((error as { code?: unknown } | undefined)?.code ?? 'no code')
   return `${reasons.find(([pattern]) => pattern.test(code))?.[1] ?? 'The call failed.'} (${code})`
 }
 
 const reasons: readonly (readonly [RegExp, string])[] = [
-  [/^ENOTFOUND$|^ENODATA$/, unknownName],
-  [/^EAI_|^ETIMEOUT$|^ESERVFAIL$/, 'The name could not be resolved for the moment.'],
   [/^ECONNREFUSED$/, 'The connection was refused. Does anybody listen there?'],
   [/^ECONNRESET$|^EPIPE$|^ECONNABORTED$/, 'The connection was cut before the answer had come.'],
   [/^ETIMEDOUT$|^EHOSTUNREACH$|^ENETUNREACH$|^EADDRNOTAVAIL$/, 'The host cannot be reached.'],

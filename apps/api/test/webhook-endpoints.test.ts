@@ -31,6 +31,8 @@ describe('webhook endpoints', () => {
     expect(first.body).toEqual({
       ...{ id: expect.any(String), organization_id: null, url, description: 'Billing', kinds: ['trial'] },
       ...{ events: ['expired'], header_names: ['X-Login'], contact: null, status: 'enabled', failing_since: null },
+      ...{ max_per_second: null },
+      circuit: { state: 'closed', consecutive_failures: 0, opened_at: null, next_probe_at: null },
       ...{ disabled_at: null, disabled_reason: null, previous_secret_until: null },
       ...{ created_at: expect.any(String), changed_at: expect.any(String), secret: expect.stringMatching(/^whsec_/) },
     })

@@ -56,7 +56,14 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const transport = config.mail?.transport ?? env.SMTP_URL
   const from = config.mail?.from ?? env.LAPSE_MAIL_FROM
-  const mailer = transport && createMailer({ transport, from, connections: env.LAPSE_MAIL_CONNECTIONS })
+  const mailer =
+    transport &&
+    createMailer({
+      transport,
+      from,
+      connections: env.LAPSE_MAIL_CONNECTIONS,
+      answerTimeoutMs: env.LAPSE_MAIL_ANSWER_SECONDS * 1_000,
+    })
   if (!env.LAPSE_SECRET) log.warn('LAPSE_SECRET is not set: mails that carry a token wait in the ledger.')
   if (!mailer)
     log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')

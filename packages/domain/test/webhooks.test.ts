@@ -23,6 +23,7 @@ describe('a webhook endpoint', () => {
       ...{ id: expect.any(String), organizationId: organization, url: 'https://hooks.example.com/in?for=acme' },
       ...{ description: 'Billing', kinds: ['plain'], events: ['expired', 'revoked'], headerNames: ['X-Login'] },
       ...{ contact: 'Ada@Example.com', status: 'enabled', failingSince: null, disabledAt: null, disabledReason: null },
+      ...{ maxPerSecond: null, consecutiveFailures: 0, circuitOpenedAt: null, nextProbeAt: null },
       ...{ previousUntil: null, createdAt: expect.any(Date), changedAt: endpoint.createdAt },
     })
     expect(await endpoints.get(endpoint.id)).toEqual(endpoint)

@@ -2,6 +2,7 @@ import {
   Alarm,
   createLapse,
   createMailer,
+  createResolver,
   type Lapse,
   type LapseConfig,
   lapseOptions,
@@ -53,7 +54,15 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const transport = config.mail?.transport ?? env.SMTP_URL
   const from = config.mail?.from ?? env.LAPSE_MAIL_FROM
-  const mailer = transport && createMailer({ transport, from, connections: env.LAPSE_MAIL_CONNECTIONS })
+  const mailer =
+    transport &&
+    createMailer({
+      transport,
+      from,
+      connections: env.LAPSE_MAIL_CONNECTIONS,
+      // One of its own: the mail server's name never waits for names that others chose.
+      resolve: createResolver({ servers: env.LAPSE_DNS_SERVERS }),
+    })
   if (!env.LAPSE_SECRET) log.warn('LAPSE_SECRET is not set: mails that carry a token wait in the ledger.')
   if (!mailer)
     log.warn('No mail is sent: set SMTP_URL, or mail.transport in lapse.config.ts. Mails wait in the ledger.')
@@ -75,6 +84,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const deliver = lapse.deliverer({
     mailer: mailer || undefined,
     mailRate: env.LAPSE_MAIL_RATE,
+    resolve: createResolver({ servers: env.LAPSE_DNS_SERVERS }),
     mailCopies: env.LAPSE_MAIL_COPIES,
     publicUrl: env.LAPSE_PUBLIC_URL,
     backoff: { baseMs: env.LAPSE_RETRY_SECONDS * 1_000, capMs: 3_600_000, attempts: env.LAPSE_RETRY_ATTEMPTS },

@@ -89,6 +89,16 @@ export const createResolver = ({
   }
 }
 
+/** Whether each is an address of a name server, with a port or without. */
+export const areServers = (servers: readonly string[]): boolean => {
+  try {
+    new Resolver().setServers(servers)
+    return servers.length > 0
+  } catch {
+    return false
+  }
+}
+
 interface Answer {
   readonly addresses: readonly string[]
   /** The code of the name server's failure, if it has not said that there is no such name. */

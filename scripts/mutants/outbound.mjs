@@ -50,6 +50,14 @@ export const outbound = [
     test: ['packages/lapse/test/shares.unit.test.ts'],
   },
   {
+    name: 'lookups-of-a-name',
+    guard: 'One name that hangs takes only a part of its organization’s lookups',
+    file: 'packages/lapse/src/outbound/resolve.ts',
+    find: 'perShare: 4, sure: 0, waiting: 200',
+    put: 'perShare: 400, sure: 0, waiting: 200',
+    test: ['packages/lapse/test/resolve.test.ts', 'of one name waits for no other name'],
+  },
+  {
     name: 'lookup-cancelled',
     guard: 'A lookup ends when its call is called off or its time is over',
     file: 'packages/lapse/src/outbound/resolve.ts',

@@ -50,6 +50,14 @@ export const outbound = [
     test: ['packages/lapse/test/shares.unit.test.ts'],
   },
   {
+    name: 'lookups-of-a-name',
+    guard: 'One name that hangs takes only a part of its organization’s lookups',
+    file: 'packages/lapse/src/outbound/resolve.ts',
+    find: 'perShare: 4, sure: 0, waiting: 200',
+    put: 'perShare: 400, sure: 0, waiting: 200',
+    test: ['packages/lapse/test/resolve.test.ts', 'of one name waits for no other name'],
+  },
+  {
     name: 'lookup-cancelled',
     guard: 'A lookup ends when its call is called off or its time is over',
     file: 'packages/lapse/src/outbound/resolve.ts',
@@ -124,10 +132,10 @@ export const outbound = [
   {
     name: 'mail-rate',
     guard: 'No second sees more mails than may go, over all processes',
-    file: 'packages/queue/src/pace.ts',
-    find: 'if wait > 0 and wait <= span then return wait end',
-    put: 'if wait > 0 and wait <= 0 then return wait end',
-    test: ['packages/queue/test/pace.race.test.ts'],
+    file: 'packages/domain/src/outbox/rate.ts',
+    find: 'WHERE (r.next_at <= ${clock} OR r.next_at',
+    put: 'WHERE (r.next_at IS NOT NULL OR r.next_at',
+    test: ['packages/domain/test/outbox-rate.race.test.ts', 'are never closer'],
   },
   {
     name: 'last-byte',

@@ -9,6 +9,7 @@ export const variables = {
   LAPSE_MAIL_CONNECTIONS: variable.whole(10, 1, 1_000),
   LAPSE_MAIL_COPIES: variable.whole(1, 1, 1_000),
   LAPSE_MAIL_ANSWER_SECONDS: variable.whole(600, 1, 3_600),
+  LAPSE_DNS_SERVERS: variable.nameServers('10.0.0.53,10.0.1.53'),
   LAPSE_WORKER_PORT: variable.whole(3001, 0, 65_535),
   LAPSE_SWEEP_SECONDS: variable.whole(15, 1, 3_600),
   LAPSE_LOOK_AHEAD_SECONDS: variable.whole(60, 1, 300),

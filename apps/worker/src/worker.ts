@@ -2,6 +2,7 @@ import {
   Alarm,
   createLapse,
   createMailer,
+  createResolver,
   type Lapse,
   type LapseConfig,
   lapseOptions,
@@ -63,6 +64,8 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
       from,
       connections: env.LAPSE_MAIL_CONNECTIONS,
       answerTimeoutMs: env.LAPSE_MAIL_ANSWER_SECONDS * 1_000,
+      // One of its own: the mail server's name never waits for names that others chose.
+      resolve: createResolver({ servers: env.LAPSE_DNS_SERVERS }),
     })
   if (!env.LAPSE_SECRET) log.warn('LAPSE_SECRET is not set: mails that carry a token wait in the ledger.')
   if (!mailer)
@@ -85,6 +88,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const deliver = lapse.deliverer({
     mailer: mailer || undefined,
     mailRate: env.LAPSE_MAIL_RATE,
+    resolve: createResolver({ servers: env.LAPSE_DNS_SERVERS }),
     mailCopies: env.LAPSE_MAIL_COPIES,
     mailAnswerMs: env.LAPSE_MAIL_ANSWER_SECONDS * 1_000,
     publicUrl: env.LAPSE_PUBLIC_URL,

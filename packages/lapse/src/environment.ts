@@ -2,6 +2,7 @@ import { isAddressRange } from '@lapse/domain'
 import { mostShards, readRedisUrl } from '@lapse/queue'
 import { z } from 'zod'
 import type { LapseConfig } from './config.ts'
+import { areServers } from './outbound/resolve.ts'
 
 /** One environment variable. */
 export interface Variable<T = unknown> {
@@ -91,6 +92,7 @@ export const variable = {
     example,
   }),
   text: (fallback: string): Variable<string> => ({ schema: z.string().default(fallback), example: fallback }),
+  nameServers: (example: string): Variable<string[] | undefined> => ({ schema: nameServers, example }),
   flag: (fallback: boolean): Variable<boolean> => ({
     schema: z
       .enum(['true', 'false'], 'must be true or false')
@@ -122,11 +124,16 @@ const redisUrl = z.string().superRefine((text, context) => {
   }
 })
 
+const separated = z.string().transform((text) => text.split(',').map((part) => part.trim()))
+
 /** Addresses and ranges of addresses, with commas between them. */
-const addressRanges = z
-  .string()
-  .transform((text) => text.split(',').map((range) => range.trim()))
+const addressRanges = separated
   .refine((all) => all.every(isAddressRange), 'is not a list of addresses and ranges such as 10.0.0.0/8')
+  .optional()
+
+/** Name servers, with commas between them. */
+const nameServers = separated
+  .refine(areServers, 'is not a list of name servers such as 10.0.0.53 or [fd12:3456::53]:5353')
   .optional()
 
 /** The variables that every Lapse process has. */

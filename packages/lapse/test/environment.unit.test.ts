@@ -40,6 +40,15 @@ it('what may be called is a list of addresses and ranges, or the variable is nam
   )
 })
 
+it('name servers are a list of addresses, with ports or without, or the variable is named', () => {
+  const variables = { LAPSE_DNS_SERVERS: variable.nameServers('10.0.0.53') }
+  const read = (text: string) => readEnvironment(variables, { LAPSE_DNS_SERVERS: text }).LAPSE_DNS_SERVERS
+  expect(read('10.0.0.53, [fd12::53]:5353')).toEqual(['10.0.0.53', '[fd12::53]:5353'])
+  expect(read('')).toBeUndefined()
+  for (const wrong of ['ns.example.com', '10.0.0.53,', '10.0.0.53;10.0.0.54'])
+    expect(() => read(wrong)).toThrow('LAPSE_DNS_SERVERS: is not a list of name servers')
+})
+
 it('REDIS_URL names a server, a cluster or sentinels, is shown without passwords, and is refused in words', () => {
   const { REDIS_URL, LAPSE_TIMER_SHARDS } = commonVariables
   const read = (text: string, shards?: string) =>

@@ -13,6 +13,7 @@ import {
 import { done, drop, type Outcome, retryIn } from '@lapse/queue'
 import type { Mailer } from '../mail/mailer.ts'
 import { CallError, createCaller } from '../outbound/call.ts'
+import type { Resolve } from '../outbound/resolve.ts'
 import { callSender } from './call.ts'
 import { emailSender } from './email.ts'
 import { handlerSender, termsOf } from './handler.ts'
@@ -28,6 +29,8 @@ export interface DeliverOptions {
   mailRate?: number | undefined
   /** At most so many mails go out a second time when a process is killed. Default: 1. */
   mailCopies?: number | undefined
+  /** Resolves the names of webhooks and calls. Default: the name servers of the system. */
+  resolve?: Resolve | undefined
   /** Where the hosted pages are, for links in mails. */
   publicUrl?: string | undefined
   backoff: Backoff
@@ -49,10 +52,10 @@ const unknownRetryMs = 60_000
 export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLimit?: RateLimit) => {
   const { mailer, mailCopies: copies, publicUrl = 'http://127.0.0.1:3000', leaseMs = 60_000 } = options
   const { mailAnswerMs = 600_000 } = options
-  const call = createCaller(domain.addresses)
+  const call = createCaller(domain.addresses, options.resolve)
   const senders: Record<Channel, Sender> = {
     email: emailSender(domain, {
-      ...{ mailer, publicUrl, rateLimit, copies, patienceMs: (leaseMs * 2) / 3, answerMs: mailAnswerMs },
+      ...{ mailer, publicUrl, rateLimit, copies, patienceMs: (leaseMs * 2) / 3 },
     }),
     webhook: webhookSender(domain, call),
     call: callSender(domain, call),

@@ -34,6 +34,9 @@ export interface ResolverOptions {
  */
 const usualLimits: ShareLimits = { total: 128, reserved: 32, perShare: 32, sure: 2, waiting: 200 }
 
+/** Of its organization's places, one name takes four: many endpoints on a host that hangs leave room for the others. */
+const perName: ShareLimits = { total: Number.POSITIVE_INFINITY, reserved: 0, perShare: 4, sure: 0, waiting: 200 }
+
 /** The first question is repeated after this time, once: a lost packet costs two seconds and not the answer. */
 const questionMs = 2_000
 const questions = 2
@@ -58,15 +61,28 @@ export const createResolver = ({
 }: ResolverOptions = {}): Resolve => {
   const hosts = hostsFile(hostsPath)
   const search = searchList(resolvConfPath)
-  const enter = sharedPlaces({ ...usualLimits, ...limits })
+  const enterName = sharedPlaces(perName)
+  const enterShare = sharedPlaces({ ...usualLimits, ...limits })
+  const enter = async (name: string, share: string, signal: AbortSignal): Promise<() => void> => {
+    let leaveName: (() => void) | undefined
+    try {
+      leaveName = await enterName(`${share} ${name}`, signal)
+      const leaveShare = await enterShare(share, signal)
+      return () => {
+        leaveShare()
+        leaveName?.()
+      }
+    } catch (error) {
+      leaveName?.()
+      throw error instanceof QueueFullError ? new NameError(tooMany(name)) : error
+    }
+  }
 
   return async (name, { signal, share = 'host' }) => {
     const own = await hosts(name)
     if (own.length > 0) return own
     const candidates = await search(name)
-    const leave = await enter(share, signal).catch((error: unknown) => {
-      throw error instanceof QueueFullError ? new NameError(tooMany(name)) : error
-    })
+    const leave = await enter(name, share, signal)
     // A resolver of its own for each lookup: `cancel` ends all questions of a resolver.
     const resolver = new Resolver({ timeout: questionMs, tries: questions })
     if (servers) resolver.setServers(servers)
@@ -86,6 +102,16 @@ export const createResolver = ({
       over.removeEventListener('abort', cancel)
       leave()
     }
+  }
+}
+
+/** Whether each is an address of a name server, with a port or without. */
+export const areServers = (servers: readonly string[]): boolean => {
+  try {
+    new Resolver().setServers(servers)
+    return servers.length > 0
+  } catch {
+    return false
   }
 }
 

@@ -50,10 +50,11 @@ export const createPace = (
   }
 
   // In one line, so that a process asks once for all who wait in it.
-  let line: Promise<void> = Promise.resolve()
+  let line: Promise<unknown> = Promise.resolve()
   return () => {
     const mine = line.then(turn)
-    line = mine.catch(() => {})
+    // Whoever waits for this turn hears of its error; the next one begins all the same.
+    line = Promise.allSettled([mine])
     return mine
   }
 }

@@ -9,6 +9,8 @@ import {
   type QueueName,
   startRunner,
   startWatch,
+  survivor,
+  unlessStopped,
 } from 'lapse'
 import type { Logger } from 'pino'
 import type { Env } from './env.ts'
@@ -21,35 +23,20 @@ import { TimerRunners } from './timer-runners.ts'
 /** Stops within 10 s: what a runner cannot finish by then is given back to the queue. */
 const closeMs = 7_000
 
-/** The same error again within a minute is counted, and not told: an absent Redis would fill the log. */
-const newsOnly = () => {
-  const told = new Map<string, number>()
-  return (where: string, error: unknown): boolean => {
-    const news = `${where}: ${error instanceof Error ? error.message : error}`
-    const last = told.get(news)
-    if (last !== undefined && performance.now() - last < 60_000) return false
-    if (told.size > 1_000) told.clear()
-    told.set(news, performance.now())
-    return true
-  }
-}
-
 /** Twice as many mails stand in the queue as can go out until the next sweep feeds it again. */
 const mailsAhead = (env: Env): number => env.LAPSE_MAIL_RATE * Math.max(15, env.LAPSE_SWEEP_SECONDS) * 2
 
-/** Puts a worker together and starts it. */
-export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
-  const isNews = newsOnly()
-  const onError = (where: string, error: unknown) => {
-    metrics.failed(where)
-    if (isNews(where, error)) log.warn({ where, err: error }, 'survived an error')
-  }
-  const lapse: Lapse = createLapse({
-    ...lapseOptions(env, config),
-    onError: (error) => onError('after-commit', error),
-  })
+/**
+ * Puts a worker together and starts it. It answers for its state before it asks PostgreSQL anything, for the first sweep and
+ * the first look-ahead take as long as there is work to do. `stop` ends both early.
+ */
+export const startWorker = async (env: Env, config: LapseConfig, log: Logger, stop: AbortSignal) => {
+  const onError = survivor(log, (where) => metrics.failed(where))
+  const lapse: Lapse = createLapse({ ...lapseOptions(env, config), onError: (error, where) => onError(where, error) })
   const metrics = createMetrics(lapse)
-  for (const warning of await lapse.inspect()) log.warn(warning)
+  let unready = (): string | undefined => 'starting: PostgreSQL and Redis are being looked at'
+  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => unready())
+  for (const warning of await unlessStopped(lapse.inspect(), stop)) log.warn(warning)
 
   const transport = config.mail?.transport ?? env.SMTP_URL
   const from = config.mail?.from ?? env.LAPSE_MAIL_FROM
@@ -72,6 +59,13 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     purge: env.LAPSE_PURGE_SECONDS * 1_000,
   }
   const net = new Net(lapse, engine, intervals, onError)
+  let swept = false
+  unready = () => {
+    swept ||= net.isHealthy
+    if (net.isHealthy) return undefined
+    return swept ? 'no sweep has succeeded lately' : 'starting: the first sweep advances what became due meanwhile'
+  }
+  stop.addEventListener('abort', () => engine.stop())
   const deliver = lapse.deliverer({
     mailer: mailer || undefined,
     mailRate: env.LAPSE_MAIL_RATE,
@@ -97,7 +91,7 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const runners = [
     // All of them meet in one look: more would only be fetched before the first of them starts.
-    new TimerRunners(lapse, redis, (place) => run('timers', 20, place)),
+    new TimerRunners(lapse, redis, (place) => run('timers', 20, place), onError),
     run('handler', 20),
     run('webhook', 50),
     run('call', 50),
@@ -106,7 +100,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     // than a second's worth.
     ...(mailer ? [run('email', Math.min(env.LAPSE_MAIL_CONNECTIONS, env.LAPSE_MAIL_RATE))] : []),
   ]
-  const alarm = new Alarm(lapse.queues, { skewMs: () => net.skewMs, ring: (kind) => engine.ring(kind) })
+  const alarm = new Alarm(lapse.queues, {
+    skewMs: () => net.skewMs,
+    ring: (kind) => engine.ring(kind),
+    ringAll: () => engine.ringAll(),
+  })
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
   await net.start()
   if (env.LAPSE_CLEANUP_ON_START)
@@ -115,7 +113,6 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
       (error) => onError('cleanup', error),
     )
   const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) => onError('watch', error))
-  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
 
   return {
     url: health.url,

@@ -333,7 +333,7 @@ export class Resources {
 
   /** The denial stands whatever becomes of this, and does not wait for a hook. */
   async #lapseQuietly(kind: Kind, id: string): Promise<void> {
-    const lapsing = this.#lapse(kind, [id]).catch(() => {})
+    const lapsing = this.#lapse(kind, [id]).catch((error) => this.#database.report(error, 'lapse'))
     await (this.#tx ? lapsing : Promise.race([lapsing, sleep(500, undefined, { ref: false })]))
   }
 

@@ -55,7 +55,9 @@ export class Engine {
     this.#after = after
     this.#options = options
     this.#groups = domain.registry.groups
-    const dismiss = (isOver: (id: string) => boolean) => timers.dismiss(isOver)
+    // It saves work, and nothing hangs on it.
+    const dismiss = (isOver: (id: string) => boolean) =>
+      timers.dismiss(isOver).catch((error) => queues.report(error, 'dismiss'))
     this.#foreign = new Waker(domain, async () => {}, dismiss)
     this.#wakers = new Map(
       this.#groups.flatMap((group) => {
@@ -73,6 +75,11 @@ export class Engine {
   /** The same, for nobody that waits for an answer. */
   ring(kind: string): void {
     this.#wakers.get(kind)?.ring()
+  }
+
+  /** Of all kinds. */
+  ringAll(): void {
+    for (const waker of new Set(this.#wakers.values())) waker.ring()
   }
 
   /** Advances all that is overdue, until none is left, and feeds the queues of side effects. Returns how many rows it moved. */
@@ -101,11 +108,11 @@ export class Engine {
   async feed(): Promise<void> {
     for (const channel of channels) {
       const full = this.#options.full ?? {}
-      const room = await appetite(this.#queues, channel, full).catch(() => 0)
-      if (room === 0) continue
+      const room = await appetite(this.#queues, channel, full).catch((error) => this.#queues.report(error, 'feed'))
+      if (!room) continue
       // The oldest: some of them stand in the queue already, and are ignored there.
       const due = await this.#domain.deliveries.due(channel, full[channel] ?? room)
-      await enqueueAll(this.#queues, due).catch(() => {})
+      await enqueueAll(this.#queues, due).catch((error) => this.#queues.report(error, 'feed'))
     }
   }
 
@@ -123,6 +130,8 @@ export class Engine {
     let armed = 0
     const limit = 1_000
     for (let page: PendingRow[] = [], after: PendingRow | undefined; ; after = page.at(-1)) {
+      // The mark stays where it was: the next worker begins where this one did.
+      if (this.#stopped) return armed
       page = await this.#domain.upcoming(span, { after, limit })
       await this.#timers.arm(page.map(nextTimer).filter((timer) => timer !== undefined))
       armed += page.length
@@ -167,7 +176,7 @@ export class Engine {
     if (await this.#advance(trigger, onRows, group, false)) await Promise.all([lane(false), lane(true)])
   }
 
-  /** Begins no new batch: what is left is for others, or for later. */
+  /** Begins no new batch and no new page: what is left is for others, or for later. */
   stop(): void {
     this.#stopped = true
   }

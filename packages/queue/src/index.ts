@@ -6,6 +6,7 @@ export {
   type JobName,
   type Jobs,
   type QueueName,
+  queueNames,
   timerId,
   type WakeUp,
 } from './jobs.ts'

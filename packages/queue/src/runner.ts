@@ -91,7 +91,7 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       // lock runs out.
       const patience = connection.status === 'ready' ? deadlineMs : Math.min(deadlineMs, 1_000)
       const deadline = new Promise((resolve) => setTimeout(resolve, patience).unref())
-      await Promise.race([worker.close().catch(() => {}), deadline])
+      await Promise.race([worker.close().catch((error) => options.onError(queue, error)), deadline])
       connection.disconnect()
     },
   }

@@ -44,7 +44,8 @@ export const startApi = async (env: Env, config: LapseConfig, log: Logger, stop:
     }
   } catch (error) {
     await app.close()
-    await lapse.close()
+    // A process that is to end does not wait for a statement that PostgreSQL holds up.
+    if (!stop.aborted) await lapse.close()
     throw error
   }
 }

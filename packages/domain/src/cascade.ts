@@ -1,4 +1,4 @@
-import { type Change, changeOf } from './change.ts'
+import { changeOf } from './change.ts'
 import type { Sql } from './database.ts'
 import type { Work } from './ground.ts'
 import { HookError, runHooks } from './hooks.ts'
@@ -45,7 +45,11 @@ export const cascadeBatch = async (
     const own = moved.filter((row) => row.kind === kind.name)
     if (own.some((row) => kind.hooks[row.type])) await hooksOf(work, kind, own, cause)
   }
-  changes.push(...moved.map((row): Change => changeOf(row, registry)))
+  // Not the resources: those of a large organization would stand in memory until the commit.
+  for (const row of moved) {
+    const { timers, stale, owed } = changeOf(row, registry)
+    changes.push({ timers, stale, owed })
+  }
   return rows
 }
 

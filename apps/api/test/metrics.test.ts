@@ -38,7 +38,8 @@ describe('the metrics', () => {
     await each(requests, ([method, path]) => odd(api.url, method, `${filled(path)}?${Math.random()}`))
     const last = await series()
     expect(requests.length).toBeGreaterThan(800)
-    expect(last.all).toBe(first.all)
+    // A thousand more add nothing, but for a route that first fails now.
+    expect(last.all - first.all).toBeLessThan(50)
     expect(last.all).toBeLessThan(500)
     // Not one for each route that refuses, nor for each method.
     expect(last.http.filter((line) => line.includes('route="(refused)"')).length).toBeLessThan(20)

@@ -1,4 +1,4 @@
-import { changeOf } from './change.ts'
+import { type Change, changeOf } from './change.ts'
 import type { Sql } from './database.ts'
 import type { Work } from './ground.ts'
 import { HookError, runHooks } from './hooks.ts'
@@ -45,11 +45,7 @@ export const cascadeBatch = async (
     const own = moved.filter((row) => row.kind === kind.name)
     if (own.some((row) => kind.hooks[row.type])) await hooksOf(work, kind, own, cause)
   }
-  // Not the resources: those of a large organization would stand in memory until the commit.
-  for (const row of moved) {
-    const { timers, stale, owed } = changeOf(row, registry)
-    changes.push({ timers, stale, owed })
-  }
+  changes.push(...moved.map((row): Change => changeOf(row, registry)))
   return rows
 }
 

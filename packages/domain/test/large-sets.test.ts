@@ -109,4 +109,21 @@ describe('a set that can be large', () => {
     expect(await domain.cleanUp()).toMatchObject({ removed: { plain: expect.any(Number) }, done: true })
     await expect(domain.resources.get(id)).rejects.toMatchObject({ code: 'not_found' })
   })
+
+  it('of drafts is issued in statements of bounded size, all or none, and answered in its order', async () => {
+    const drafts = Array.from({ length: 2_300 }, (_, i) => ({
+      kind: 'plain',
+      reference: `bulk-${(i * 7_919) % 2_300}`,
+    }))
+    const issued = await domain.resources.issueAll(drafts)
+    expect(issued.map(({ resource }) => resource.reference)).toEqual(drafts.map(({ reference }) => reference))
+    const ids = issued.map(({ resource }) => resource.id)
+    expect(await written('xmin', 'resource', 'id = ANY ($1)', [ids])).toEqual({ most: 2_300, groups: 1 })
+    expect(await written('cmin', 'resource', 'id = ANY ($1)', [ids])).toEqual({ most: 1_000, groups: 3 })
+    const again = drafts.map(({ kind, reference }, i) => ({ kind, reference: i === 2_000 ? reference : `other-${i}` }))
+    await expect(domain.resources.issueAll(again)).rejects.toMatchObject({
+      ...{ code: 'reference_taken', field: '2000.reference' },
+    })
+    expect(await domain.resources.count({ kind: 'plain', reference: 'other-0' })).toBe(0)
+  })
 })

@@ -180,9 +180,9 @@ export const timers = [
   {
     name: 'alarm-of-one',
     guard: 'The alarm rings once, however many workers there are',
-    file: 'packages/queue/src/alarm.ts',
-    find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end",
-    put: '',
+    file: 'packages/queue/src/lease.ts',
+    find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nreturn redis.call('PEXPIRE'",
+    put: "return redis.call('PEXPIRE'",
     test: ['packages/queue/test/alarm.test.ts', 'rings once'],
   },
   {

@@ -7,11 +7,14 @@ import { generate } from './generate.mjs'
 import { install } from './install.mjs'
 import { atEnd, failure, keepUp, launch, must, tail } from './lifetime.mjs'
 import { root } from './root.mjs'
-import { freePort, until } from './services/network.mjs'
+import { until } from './services/network.mjs'
+import { lastingPorts } from './services/ports.mjs'
 import { requirePostgres, startPostgres } from './services/postgres.mjs'
 import { developerRedis } from './services/redis.mjs'
 
 const WARNING = 40
+
+const portFor = lastingPorts('.data/ports.json', console.log)
 
 /**
  * Brings the whole of Lapse up and prints where it is.
@@ -32,8 +35,8 @@ export const startStack = async ({ prepare = async () => {}, program, level = WA
   const mail = await useMail()
 
   const host = process.env.HOST || '127.0.0.1'
-  const api = await freePort(Number(process.env.PORT || 3000), host)
-  const worker = await freePort(Number(process.env.LAPSE_WORKER_PORT || 3001), host)
+  const api = await portFor('api', Number(process.env.PORT || 3000), host)
+  const worker = await portFor('worker', Number(process.env.LAPSE_WORKER_PORT || 3001), host)
   const { MIGRATE_DATABASE_URL, LAPSE_APP_ROLE, ...inherited } = process.env
   const at = (port) => `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${port}`
   const env = {
@@ -92,7 +95,7 @@ const migrate = async ({ ownerUrl, appRole = '' }) => {
 const useMail = async () => {
   if (process.env.SMTP_URL) return { smtpUrl: process.env.SMTP_URL }
   const { startInbox } = await import('./services/inbox.mjs')
-  const inbox = await startInbox({ smtpPort: await freePort(1025), httpPort: await freePort(8025) })
+  const inbox = await startInbox({ smtpPort: await portFor('smtp', 1025), httpPort: await portFor('inbox', 8025) })
   atEnd(inbox.close)
   return inbox
 }
@@ -111,9 +114,14 @@ const startApp = async (name, args, { env, level, ready }) => {
   })
   let reason = 'no answer'
   const isReady = async () => {
-    const answer = await fetch(ready).catch(() => undefined)
-    if (answer && !answer.ok) reason = await answer.text()
-    return answer?.ok
+    try {
+      const answer = await fetch(ready)
+      if (!answer.ok) reason = await answer.text()
+      return answer.ok
+    } catch (error) {
+      reason = `no answer: ${error.cause?.message ?? error.message}`
+      return false
+    }
   }
   if (!(await until(isReady, 60_000, 100))) throw failure(`${name} did not get ready: ${reason}\n${tail(log)}`)
   return pid

@@ -186,7 +186,7 @@ export const lifecycle = [
     name: 'purge-retention',
     guard: 'Nothing is purged before its retention is over',
     file: 'packages/domain/src/store/purge.ts',
-    find: ' AND due_at <= (SELECT at FROM clock)',
+    find: ' AND r.due_at <= (SELECT at FROM clock)',
     put: '',
     test: ['packages/domain/test/purge.test.ts', 'D5: takes a row after its retention'],
   },

@@ -74,14 +74,6 @@ export const timers = [
     test: [runner, 'stand in Redis at exactly the instant'],
   },
   {
-    name: 'deterministic-delivery-ids',
-    guard: 'The same delivery stands in its queue once, however often it is fed',
-    file: 'packages/queue/src/jobs.ts',
-    find: '-r${delivery.round ?? 0}`',
-    put: '-r${delivery.round ?? 0}-${Math.random()}`',
-    test: ['packages/lapse/test/feed.test.ts', 'G1'],
-  },
-  {
     name: 'exact-instant',
     guard: 'A timer stands at the instant it is due, whatever the clock said while it was made',
     file: 'packages/queue/src/timers.ts',
@@ -180,9 +172,9 @@ export const timers = [
   {
     name: 'alarm-of-one',
     guard: 'The alarm rings once, however many workers there are',
-    file: 'packages/queue/src/alarm.ts',
-    find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end",
-    put: '',
+    file: 'packages/queue/src/lease.ts',
+    find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nreturn redis.call('PEXPIRE'",
+    put: "return redis.call('PEXPIRE'",
     test: ['packages/queue/test/alarm.test.ts', 'rings once'],
   },
   {

@@ -15,6 +15,7 @@ import { acceptJsonOnly } from './http/json.ts'
 import { createLimits } from './http/limits.ts'
 import { createMail } from './http/mailing.ts'
 import { refuseOtherMethods } from './http/methods.ts'
+import { HttpError } from './http/problem.ts'
 import { createRedeem } from './http/redemption.ts'
 import type { Metrics } from './metrics.ts'
 import { sendNotFoundAsWanted } from './pages/errors.ts'
@@ -40,10 +41,13 @@ export interface AppOptions {
   env: Env
   metrics: Metrics
   log: Logger
+  onError: (where: string, error: unknown) => void
+  /** Why nothing is answered yet but the state of the process. */
+  starting?: () => string | undefined
 }
 
 /** The HTTP application, not yet listening. */
-export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
+export const buildApp = async ({ lapse, env, metrics, log, onError, starting = () => undefined }: AppOptions) => {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // One line for each request, without its query, which may hold an address: see below.
@@ -65,17 +69,18 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
   app.setNotFoundHandler(sendNotFoundAsWanted)
   acceptJsonOnly(app)
   answerWithin(app, answerMs)
+  refuseWhile(app, starting)
 
   app.addHook('onRequest', async (_, reply) => void reply.headers(guarded))
   app.addHook('onResponse', async ({ log: own, method, routeOptions, url, ip }, { statusCode, elapsedTime }) => {
-    metrics.answered(method, routeOptions.url ?? '(none)', statusCode, elapsedTime / 1_000)
+    metrics.answered(method, routeOptions.url, statusCode, elapsedTime / 1_000)
     const path = url.split('?', 1)[0]
     own.info({ method, path, status: statusCode, ms: Math.round(elapsedTime), ip }, 'answered')
   })
 
   closeConnectionsAtEnd(app)
 
-  const limits = createLimits(lapse.queues, { key: env.rootTokenHash, onRefused: metrics.limited })
+  const limits = createLimits(lapse.queues, { key: env.rootTokenHash, onRefused: metrics.limited, onError })
   const once = createOnce(lapse, env.rootTokenHash)
   await app.register(cookie)
   await registerDocs(app)
@@ -90,6 +95,17 @@ export const buildApp = async ({ lapse, env, metrics, log }: AppOptions) => {
   await registerPages(app, people)
   await registerBoard(app, lapse.queues, env, limits)
   return app
+}
+
+/** Not these: whoever restarts a process has to know that it lives, and what it does. */
+const always = new Set<string | undefined>(['/healthz', '/metrics'])
+
+const refuseWhile = (app: App, starting: () => string | undefined): void => {
+  app.addHook('onRequest', async ({ routeOptions }) => {
+    const detail = starting()
+    if (detail !== undefined && !always.has(routeOptions.url))
+      throw new HttpError('unavailable', { detail, headers: { 'retry-after': '1' } })
+  })
 }
 
 /** An answer that goes out while the application closes is the last one on its connection, which would be waited for else. */

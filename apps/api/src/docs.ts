@@ -4,6 +4,7 @@ import type { FastifyContextConfig } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { sessionCookie } from './http/cookie.ts'
 import { type Described, finished } from './http/described.ts'
+import { lastingText } from './http/lasting.ts'
 import type { App } from './routes/route.ts'
 
 const description = `Everything that has a lifetime really ends.
@@ -71,6 +72,13 @@ export const registerDocs = async (app: App): Promise<void> => {
     },
     transformObject: (document) => finished(jsonSchemaTransformObject(document) as Described),
   })
+  const json = lastingText('application/json; charset=utf-8', () => JSON.stringify(app.swagger()))
+  const yaml = lastingText('application/x-yaml', () => app.swagger({ yaml: true }))
+  // Swagger UI would serialize it for each request.
+  app.addHook('onRoute', (route) => {
+    if (route.url === '/docs/json') route.handler = json
+    if (route.url === '/docs/yaml') route.handler = yaml
+  })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,
@@ -84,5 +92,5 @@ export const registerDocs = async (app: App): Promise<void> => {
       displayRequestDuration: true,
     },
   })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  app.get('/openapi.json', { schema: { hide: true } }, json)
 }

@@ -12,7 +12,8 @@ const environment = (): Record<string, string | undefined> => {
   if (process.env.DATABASE_URL || process.env.REDIS_URL) return process.env
   try {
     return { ...parseEnv(readFileSync(ofStart, 'utf8')), ...process.env }
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return process.env
   }
 }
@@ -24,7 +25,12 @@ export const withLapse = async <T>(act: (lapse: Lapse) => Promise<T>): Promise<T
   const lapse: Lapse = createLapse({
     ...lapseOptions(env, config),
     connections: 4,
-    onError: (error) => note(`Redis was not told: ${(error as Error).message}. The look-ahead brings it.`),
+    onError: (error, where) => {
+      const { message } = error as Error
+      note(
+        where === 'after-commit' ? `Redis was not told: ${message}. The look-ahead brings it.` : `${where}: ${message}`,
+      )
+    },
   })
   try {
     return await act(lapse)

@@ -1,4 +1,14 @@
-import { type Channel, channels, gauges, type Lapse, type Trigger } from 'lapse'
+import {
+  type Channel,
+  channels,
+  closedSet,
+  errorPlaces,
+  gauges,
+  type Lapse,
+  queueNames,
+  type Trigger,
+  withDeadline,
+} from 'lapse'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 type Advanced = Parameters<NonNullable<Parameters<Lapse['engine']>[0]['onAdvanced']>>[0]
@@ -6,11 +16,43 @@ type Advanced = Parameters<NonNullable<Parameters<Lapse['engine']>[0]['onAdvance
 /** A row that the sweep had to advance this late had a timer that should have fired. */
 const notFiredMs = 1_000
 
-/** What this process has seen, and what PostgreSQL and Redis say when asked. */
+/** So long PostgreSQL and Redis may take to answer a scrape, each. */
+const askMs = 2_000
+
+/** Where the worker survives errors, beside the library. The jobs of each queue are a place of their own. */
+const places = [
+  ...errorPlaces,
+  ...queueNames,
+  ...['after-commit', 'hook', 're-arm', 'sweep', 'restored', 'watch', 'cleanup', 'shards', 'metrics'],
+]
+
+/** Why jobs have nothing to do, in the words of the processors and of the queue. */
+const dropReasons = [
+  ...['no processor of that name', 'malformed data', 'no such resource', 'stale version', 'kind not configured here'],
+  ...[
+    'unknown',
+    'unknown to this queue',
+    'already sent',
+    'already dead',
+    'already cancelled',
+    'bounced',
+    'unsubscribed',
+  ],
+  ...['overtaken by a renewal or an end', 'its endpoint is disabled or deleted', 'its organization is deleted'],
+]
+
+/** What this process has seen, and what PostgreSQL and Redis say when asked; without them, the rest. */
 export const createMetrics = (lapse: Lapse) => {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  const [kindOf, placeOf, reasonOf] = [closedSet([...lapse.kinds, 'lapse']), closedSet(places), closedSet(dropReasons)]
+  /** One that does not answer is counted, and leaves its gauges empty. */
+  const asked = <T>(answer: Promise<T>, otherwise: T): Promise<T> =>
+    withDeadline(answer, askMs).catch(() => {
+      errors.inc({ where: 'metrics' })
+      return otherwise
+    })
   const lateness = new Histogram({
     name: 'lapse_lateness_seconds',
     help: 'From the instant a step was due to the instant it happened, by the database clock.',
@@ -47,6 +89,8 @@ export const createMetrics = (lapse: Lapse) => {
     labelNames: ['where'],
     registers,
   })
+  // A counter that appears with its first error has no increase to alert on.
+  for (const where of new Set(places)) errors.inc({ where }, 0)
   new Gauge({
     name: 'lapse_queue_depth',
     help: 'Jobs in Redis, by queue and state.',
@@ -54,7 +98,7 @@ export const createMetrics = (lapse: Lapse) => {
     registers,
     async collect() {
       for (const queue of lapse.queues.all) {
-        const counts = await queue.getJobCounts('delayed', 'waiting', 'active', 'prioritized').catch(() => ({}))
+        const counts = await asked(queue.getJobCounts('delayed', 'waiting', 'active', 'prioritized'), {})
         for (const [state, count] of Object.entries(counts)) this.set({ queue: queue.name, state }, count)
       }
     },
@@ -71,12 +115,17 @@ export const createMetrics = (lapse: Lapse) => {
     labelNames: ['kind'],
     registers,
     async collect() {
-      const overdue = new Map((await lapse.overdue()).map((row) => [row.kind, row]))
+      const rows = await asked(lapse.overdue(), undefined)
       this.reset()
       oldestOverdue.reset()
-      for (const kind of new Set([...lapse.kinds, ...overdue.keys()])) {
-        this.set({ kind }, overdue.get(kind)?.count ?? 0)
-        oldestOverdue.set({ kind }, (overdue.get(kind)?.oldestMs ?? 0) / 1000)
+      if (!rows) return
+      for (const kind of new Set([...lapse.kinds, ...rows.map((row) => kindOf(row.kind))])) {
+        const own = rows.filter((row) => kindOf(row.kind) === kind)
+        this.set(
+          { kind },
+          own.reduce((sum, { count }) => sum + count, 0),
+        )
+        oldestOverdue.set({ kind }, Math.max(0, ...own.map(({ oldestMs }) => oldestMs / 1_000)))
       }
     },
   })
@@ -86,10 +135,12 @@ export const createMetrics = (lapse: Lapse) => {
     labelNames: ['channel', 'status'],
     registers,
     async collect() {
+      const outstanding = await asked(lapse.outstanding(), undefined)
       this.reset()
+      if (!outstanding) return
       for (const channel of channels)
         for (const status of ['pending', 'failed', 'dead']) this.set({ channel, status }, 0)
-      for (const { channel, status, count } of await lapse.outstanding()) this.set({ channel, status }, count)
+      for (const { channel, status, count } of outstanding) this.set({ channel, status }, count)
     },
   })
   for (const { read, ...about } of gauges)
@@ -97,7 +148,7 @@ export const createMetrics = (lapse: Lapse) => {
       ...about,
       registers,
       async collect() {
-        const values = await read(lapse)
+        const values = await asked(read(lapse), [])
         this.reset()
         for (const [labels, value] of values) this.set(labels, value)
       },
@@ -107,20 +158,21 @@ export const createMetrics = (lapse: Lapse) => {
     advanced: (rows: Advanced, trigger: Trigger) => {
       // In a burst these are thousands a batch, of a few kinds.
       for (const kind of new Set(rows.map((row) => row.kind))) {
-        const observer = lateness.labels({ kind })
+        const observer = lateness.labels({ kind: kindOf(kind) })
         const counts = new Map<string, number>()
         for (const row of rows) {
           if (row.kind !== kind) continue
           observer.observe(row.latenessMs / 1000)
           counts.set(row.type, (counts.get(row.type) ?? 0) + 1)
         }
-        for (const [type, count] of counts) transitions.inc({ kind, type, trigger }, count)
+        for (const [type, count] of counts) transitions.inc({ kind: kindOf(kind), type, trigger }, count)
       }
       if (trigger === 'sweep') sweptNotFired.inc(rows.filter((row) => row.latenessMs > notFiredMs).length)
     },
-    attempted: (channel: Channel, kind: string, status: string) => attempts.inc({ channel, kind, status }),
-    dropped: (queue: string, reason: string) => dropped.inc({ queue, reason }),
-    failed: (where: string) => errors.inc({ where }),
+    attempted: (channel: Channel, kind: string, status: string) =>
+      attempts.inc({ channel, kind: kindOf(kind), status }),
+    dropped: (queue: string, reason: string) => dropped.inc({ queue, reason: reasonOf(reason) }),
+    failed: (where: string) => errors.inc({ where: placeOf(where) }),
   }
 }
 

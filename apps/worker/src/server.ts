@@ -7,23 +7,28 @@ export interface HealthServer {
   close(): Promise<void>
 }
 
-/** `/healthz`: alive. `/readyz`: doing its work. `/metrics`: for Prometheus. */
+/**
+ * `/healthz`: alive. `/readyz`: doing its work. `/metrics`: for Prometheus. It listens before anything else is begun, so that
+ * a start that takes its time is not taken for a process that hangs. `unready`: why it is not doing its work.
+ */
 export const startHealthServer = async (
   address: { host: string; port: number },
   metrics: Metrics,
-  isReady: () => boolean,
+  unready: () => string | undefined,
 ): Promise<HealthServer> => {
   const server = createServer(async (request, response) => {
     const send = (status: number, body: string, type = 'text/plain; charset=utf-8') =>
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
     const path = request.url?.split('?')[0]
     if (path === '/healthz') return send(200, 'alive\n')
-    if (path === '/readyz') return isReady() ? send(200, 'ready\n') : send(503, 'no sweep has succeeded lately\n')
+    const why = path === '/readyz' ? unready() : undefined
+    if (path === '/readyz') return why === undefined ? send(200, 'ready\n') : send(503, `${why}\n`)
     if (path !== '/metrics') return send(404, 'Only /healthz, /readyz and /metrics are here.\n')
     try {
       return send(200, await metrics.registry.metrics(), metrics.registry.contentType)
-    } catch {
-      return send(503, 'PostgreSQL cannot be asked right now.\n')
+    } catch (error) {
+      metrics.failed('metrics')
+      return send(503, `The metrics cannot be read right now: ${(error as Error).message}\n`)
     }
   })
   await new Promise<void>((resolve, reject) => {

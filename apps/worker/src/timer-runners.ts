@@ -10,6 +10,7 @@ export class TimerRunners {
   readonly #lapse: Lapse
   readonly #places: (count: number) => Place[]
   readonly #start: (place: Place) => Runner
+  readonly #onError: (where: string, error: unknown) => void
   readonly #running = new Map<number, readonly Runner[]>()
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -18,14 +19,16 @@ export class TimerRunners {
     lapse: Lapse,
     { redisUrl, prefix }: { redisUrl: string; prefix: string },
     start: (place: Place) => Runner,
+    onError: (where: string, error: unknown) => void,
   ) {
     this.#lapse = lapse
     this.#places = (count) => timerPlaces(count, prefix, isCluster(redisUrl))
     this.#start = start
+    this.#onError = onError
     this.#run(lapse.queues.divisions.own)
     const beat = async (): Promise<void> => {
       // While Redis is away everything stays as it is.
-      await this.#follow().catch(() => {})
+      await this.#follow().catch((error) => this.#onError('shards', error))
       if (!this.#stopped) this.#timer = setTimeout(beat, beatMs)
     }
     void beat()

@@ -10,6 +10,8 @@ import {
   type QueueName,
   startRunner,
   startWatch,
+  survivor,
+  unlessStopped,
 } from 'lapse'
 import type { Logger } from 'pino'
 import type { Env } from './env.ts'
@@ -25,35 +27,20 @@ const closeMs = 7_000
 /** Jobs that only wake the dispatcher. */
 const wakeUpsAtOnce = 10
 
-/** The same error again within a minute is counted, and not told: an absent Redis would fill the log. */
-const newsOnly = () => {
-  const told = new Map<string, number>()
-  return (where: string, error: unknown): boolean => {
-    const news = `${where}: ${error instanceof Error ? error.message : error}`
-    const last = told.get(news)
-    if (last !== undefined && performance.now() - last < 60_000) return false
-    if (told.size > 1_000) told.clear()
-    told.set(news, performance.now())
-    return true
-  }
-}
-
 /** Attempts under way at once, in one process; `Slots` says how they are shared. */
 const slots = { handler: 32, webhook: 100, call: 100 }
 
-/** Puts a worker together and starts it. */
-export const startWorker = async (env: Env, config: LapseConfig, log: Logger) => {
-  const isNews = newsOnly()
-  const onError = (where: string, error: unknown) => {
-    metrics.failed(where)
-    if (isNews(where, error)) log.warn({ where, err: error }, 'survived an error')
-  }
-  const lapse: Lapse = createLapse({
-    ...lapseOptions(env, config),
-    onError: (error) => onError('after-commit', error),
-  })
+/**
+ * Puts a worker together and starts it. It answers for its state before it asks PostgreSQL anything, for the first sweep and
+ * the first look-ahead take as long as there is work to do. `stop` ends both early.
+ */
+export const startWorker = async (env: Env, config: LapseConfig, log: Logger, stop: AbortSignal) => {
+  const onError = survivor(log, (where) => metrics.failed(where))
+  const lapse: Lapse = createLapse({ ...lapseOptions(env, config), onError: (error, where) => onError(where, error) })
   const metrics = createMetrics(lapse)
-  for (const warning of await lapse.inspect()) log.warn(warning)
+  let unready = (): string | undefined => 'starting: PostgreSQL and Redis are being looked at'
+  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => unready())
+  for (const warning of await unlessStopped(lapse.inspect(), stop)) log.warn(warning)
 
   const transport = config.mail?.transport ?? env.SMTP_URL
   const from = config.mail?.from ?? env.LAPSE_MAIL_FROM
@@ -85,6 +72,13 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     purge: env.LAPSE_PURGE_SECONDS * 1_000,
   }
   const net = new Net(lapse, engine, intervals, onError)
+  let swept = false
+  unready = () => {
+    swept ||= net.isHealthy
+    if (net.isHealthy) return undefined
+    return swept ? 'no sweep has succeeded lately' : 'starting: the first sweep advances what became due meanwhile'
+  }
+  stop.addEventListener('abort', () => engine.stop())
   const deliver = lapse.deliverer({
     mailer: mailer || undefined,
     mailRate: env.LAPSE_MAIL_RATE,
@@ -121,14 +115,18 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const runners = [
     // All of them meet in one look: more would only be fetched before the first of them starts.
-    new TimerRunners(lapse, redis, (place) => run('timers', 20, place)),
+    new TimerRunners(lapse, redis, (place) => run('timers', 20, place), onError),
     // They only wake the dispatcher, and are done.
     ...(['handler', 'webhook', 'call', ...(mailer ? (['email'] as const) : [])] as const).map((queue) =>
       run(queue, wakeUpsAtOnce),
     ),
     run('upkeep', 1),
   ]
-  const alarm = new Alarm(lapse.queues, { skewMs: () => net.skewMs, ring: (kind) => engine.ring(kind) })
+  const alarm = new Alarm(lapse.queues, {
+    skewMs: () => net.skewMs,
+    ring: (kind) => engine.ring(kind),
+    ringAll: () => engine.ringAll(),
+  })
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
   await net.start()
   if (env.LAPSE_CLEANUP_ON_START)
@@ -137,7 +135,6 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
       (error) => onError('cleanup', error),
     )
   const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) => onError('watch', error))
-  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
 
   return {
     url: health.url,

@@ -50,8 +50,8 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     database,
     /** A statement as the owner: to move dates, or to look where nobody else may. */
     sql: (text: string, values: unknown[] = []) => owner.query(text, values),
-    startWorker: (more: Record<string, string> = {}, clockOffsetMs = 0) =>
-      startProcess({ entry: 'worker', env: { ...env, ...more }, clockOffsetMs }),
+    startWorker: (more: Record<string, string> = {}, clockOffsetMs = 0, until: 'ready' | 'alive' = 'ready') =>
+      startProcess({ entry: 'worker', env: { ...env, ...more }, clockOffsetMs, until }),
     startApi: (more: Record<string, string> = {}, clockOffsetMs = 0) =>
       startProcess({ entry: 'api', env: { ...env, LAPSE_ROOT_TOKEN: rootToken, ...more }, clockOffsetMs }),
     /** The story of a resource, from its beginning. */

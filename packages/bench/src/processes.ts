@@ -75,13 +75,14 @@ export const withYardstick = async <T>(
   const failed = new Promise<never>((_, reject) => {
     child.once('exit', (code) => reject(new Error(`The yardstick's worker ended with code ${code}`)))
   })
-  failed.catch(() => {})
+  // Those who race it hear of it; before and after them it is not unhandled.
+  void Promise.allSettled([failed])
   try {
     await Promise.race([once(child, 'message'), failed])
     const message = once(child, 'message').then(([message]) => message as YardstickReport)
     const report = Promise.race([message, failed])
     // Nobody waits for it when `during` gives up before.
-    report.catch(() => {})
+    void Promise.allSettled([report])
     return await during(report)
   } finally {
     await ended(child)
@@ -95,7 +96,8 @@ export const withPeer = async <T>(ground: Ground, peer: string, during: () => Pr
   const failed = once(child, 'exit').then(([code]): never => {
     throw new Error(`The worker of ${peer} ended by itself, with code ${code}`)
   })
-  failed.catch(() => {})
+  // Those who race it hear of it; before and after them it is not unhandled.
+  void Promise.allSettled([failed])
   try {
     await Promise.race([once(child, 'message'), failed])
     return await Promise.race([during(), failed])

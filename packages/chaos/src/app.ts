@@ -75,7 +75,9 @@ export class App {
     })
     closeSync(log)
     for (const deadline = performance.now() + 120_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
-      if ((await fetch(`${this.url}/${until}`).catch(() => undefined))?.ok) return
+      // Before it listens there is no answer.
+      const [answer] = await Promise.allSettled([fetch(`${this.url}/${until}`)])
+      if (answer.status === 'fulfilled' && answer.value.ok) return
       if (!this.runs || performance.now() > deadline) throw new Error(`${this.name} did not get ready:\n${this.tail()}`)
     }
   }

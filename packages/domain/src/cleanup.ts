@@ -2,7 +2,7 @@ import type { Sql } from './database.ts'
 import { purgeAnswers } from './idempotency.ts'
 import { purgeNotices } from './ledger.ts'
 import { purgeLanes } from './outbox/circuits.ts'
-import { purgeResources } from './store/purge.ts'
+import { purgeDependents, purgeResources } from './store/purge.ts'
 import type { Cause } from './store/record.ts'
 
 export interface CleanupOptions {
@@ -36,6 +36,7 @@ export const cleanUp = async (
 ): Promise<Cleaned> => {
   const until = performance.now() + timeMs
   const removed: Record<string, number> = {}
+  while ((await purgeDependents(db)) > 0 && performance.now() < until) {}
   const resources = await batches(limit, until, async (most) => {
     const rows = await purgeResources(db, most, cause)
     for (const { kind } of rows) removed[kind] = (removed[kind] ?? 0) + 1

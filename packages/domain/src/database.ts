@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { type Prisma, PrismaClient } from './generated/prisma/client.ts'
+import type { DomainReport } from './report.ts'
 
 /** Whatever can run a statement: the database, or a transaction on it. */
 export interface Sql {
@@ -15,11 +16,14 @@ export interface DatabaseOptions {
   connections?: number
   /** Shown in pg_stat_activity. */
   name?: string
+  /** Where errors are counted that are survived. */
+  report?: DomainReport | undefined
 }
 
 export interface Database extends Sql {
   /** Runs statements that commit together, or not at all, within 15 seconds unless said otherwise. Hooks get the same transaction. */
   transaction<T>(act: (tx: Prisma.TransactionClient) => Promise<T>, timeoutMs?: number): Promise<T>
+  readonly report: DomainReport
   close(): Promise<void>
 }
 
@@ -32,7 +36,12 @@ export interface Database extends Sql {
  * Every session runs in UTC: the Prisma adapter stores wrong instants in any other zone. Plans are made without regard to
  * the values, since none of our statements profits from them and planning costs more than the work.
  */
-export const openDatabase = ({ url, connections = 10, name = 'lapse' }: DatabaseOptions): Database => {
+export const openDatabase = ({
+  url,
+  connections = 10,
+  name = 'lapse',
+  report = () => {},
+}: DatabaseOptions): Database => {
   const address = new URL(url)
   const schema = address.searchParams.get('schema') ?? 'public'
   const own = address.searchParams.get('options') ?? ''
@@ -52,7 +61,7 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
     keepAlive: true,
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
-  pool.on('error', () => {})
+  pool.on('error', (error) => report(error, 'postgres-connection'))
   const nameOf = statementNames()
   const adapter = new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) })
   const prisma = new PrismaClient({ adapter })
@@ -62,6 +71,7 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
     transaction: (act, timeout = 15_000) => prisma.$transaction(act, { maxWait: 5_000, timeout }).catch(withoutRow),
+    report,
     close: async () => {
       await prisma.$disconnect()
       await pool.end()

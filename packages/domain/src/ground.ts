@@ -3,6 +3,7 @@ import type { Database, Sql } from './database.ts'
 import type { Prisma } from './generated/prisma/client.ts'
 import type { Addresses } from './outbound/addresses.ts'
 import type { Registry } from './registry.ts'
+import type { DomainReport } from './report.ts'
 import type { Resources } from './resources.ts'
 import type { Secrets } from './secret.ts'
 import { sql } from './store/live.ts'
@@ -58,6 +59,11 @@ export class Ground {
   /** For single statements. */
   get sql(): Sql {
     return this.#tx ?? this.#database
+  }
+
+  /** Counts an error that is survived. */
+  get report(): DomainReport {
+    return this.#database.report
   }
 
   /** Does it in one transaction, and then tells the queue. What throws undoes all of it. */

@@ -113,6 +113,7 @@ export type {
   Viewing,
 } from './products/share-links.ts'
 export type { Registry } from './registry.ts'
+export { type DomainErrorPlace, domainErrorPlaces } from './report.ts'
 export type { CheckResult, ConsumeResult, Denial, Page, Resources } from './resources.ts'
 export type { Loss, Rewound, RewoundResource } from './restored.ts'
 export type { AdvancedRow } from './store/advance.ts'

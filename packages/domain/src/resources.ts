@@ -23,7 +23,14 @@ import { hasEnded, type LifetimeRefusal } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
 import type { AdvancedRow } from './store/advance.ts'
-import { type Draft, type IssuedRow, insertResources, type MaybeIssuedRow } from './store/issue.ts'
+import {
+  batchesOf,
+  type Draft,
+  type IssuedRow,
+  insertResources,
+  issuedBatch,
+  type MaybeIssuedRow,
+} from './store/issue.ts'
 import type { SeenRow } from './store/live.ts'
 import {
   awaitResource,
@@ -131,14 +138,29 @@ export class Resources {
     const kinds = inputs.map((input, i) => this.#registry.get(input.kind, `${i}.kind`))
     const drafts = inputs.map((input, i) => draftOf(kinds[i] as Kind, input, `${i}.`))
     const insert = async (tx?: Prisma.TransactionClient) => {
-      const issued = await this.#insert([...new Set(kinds)], drafts, by, (i) => `${i}.`, tx)
+      const issued: (IssuedRow | undefined)[] = new Array(drafts.length)
+      for (const places of batchesOf(drafts)) {
+        const batch = places.map((place) => drafts[place] as Draft)
+        const own = [...new Set(places.map((place) => kinds[place] as Kind))]
+        const rows = await this.#insert(own, batch, by, (i) => `${places[i]}.`, tx)
+        for (const [i, place] of places.entries()) issued[place] = rows[i]
+      }
       const taken = issued.indexOf(undefined)
       if (taken >= 0) throw new LapseError('reference_taken', { field: `${taken}.reference` })
       return (issued as IssuedRow[]).map((row) => changeOf(row, this.#registry))
     }
     // Where nothing can be taken the one statement is all or none by itself, and a transaction would only cost time.
-    if (inputs.every(({ id, reference }) => id === undefined && reference === undefined)) return insert(this.#tx)
-    const dead = await readDeadHolders(this.#db, drafts)
+    const isOne = drafts.length <= issuedBatch
+    if (isOne && inputs.every(({ id, reference }) => id === undefined && reference === undefined))
+      return insert(this.#tx)
+    const dead: Awaited<ReturnType<typeof readDeadHolders>> = []
+    for (const places of batchesOf(drafts))
+      dead.push(
+        ...(await readDeadHolders(
+          this.#db,
+          places.map((place) => drafts[place] as Draft),
+        )),
+      )
     for (const kind of new Set(kinds))
       await this.#makeRoom(
         kind,
@@ -333,7 +355,7 @@ export class Resources {
 
   /** The denial stands whatever becomes of this, and does not wait for a hook. */
   async #lapseQuietly(kind: Kind, id: string): Promise<void> {
-    const lapsing = this.#lapse(kind, [id]).catch(() => {})
+    const lapsing = this.#lapse(kind, [id]).catch((error) => this.#database.report(error, 'lapse'))
     await (this.#tx ? lapsing : Promise.race([lapsing, sleep(500, undefined, { ref: false })]))
   }
 

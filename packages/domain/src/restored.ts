@@ -1,4 +1,4 @@
-import type { Database, Sql } from './database.ts'
+import type { Sql } from './database.ts'
 import type { Status } from './lifecycle.ts'
 import { instant, isLive, milliseconds, now, seenStatus, sql } from './store/live.ts'
 import type { PendingRow } from './store/read.ts'
@@ -78,23 +78,31 @@ const reasons: Readonly<Record<Rewound['was'], string>> = {
   renewed: 'It was renewed after the backup that PostgreSQL was restored from. That renewal is lost.',
 }
 
-/** Writes down what is lost, and of whom that is known, once. */
-export const recordLoss = (database: Database, loss: Loss, rewound: readonly Rewound[]): Promise<void> =>
-  database.transaction(async (tx) => {
-    const [since, until] = [instant(loss.since.getTime()), instant(loss.until.getTime())]
-    await tx.$executeRaw(sql`
+/** Events of one statement: with a loss that is known of a million resources it would run into its timeout otherwise. */
+export const rewoundBatch = 1_000
+
+/**
+ * Writes down what is lost, and of which resources that is known, once. Batches commit on their own, and the loss itself comes
+ * last: a process that dies in between leaves it to the next, which adds what is missing.
+ */
+export const recordLoss = async (db: Sql, loss: Loss, rewound: readonly Rewound[]): Promise<void> => {
+  const [since, until] = [instant(loss.since.getTime()), instant(loss.until.getTime())]
+  for (let from = 0; from < rewound.length; from += rewoundBatch) {
+    const batch = rewound.slice(from, from + rewoundBatch)
+    await db.$executeRaw(sql`
       INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, reason, data)
       SELECT r.id, r.kind, 'rewound', r.version, ${now}, r.status, r.status, 'sweep', w.reason, jsonb_build_object('was', w.was)
-      FROM unnest(${rewound.map(({ id }) => id)}::uuid[], ${rewound.map(({ was }) => was)}::text[],
-        ${rewound.map(({ was }) => reasons[was])}::text[]) AS w(id, was, reason)
+      FROM unnest(${batch.map(({ id }) => id)}::uuid[], ${batch.map(({ was }) => was)}::text[],
+        ${batch.map(({ was }) => reasons[was])}::text[]) AS w(id, was, reason)
       JOIN resource r ON r.id = w.id
       WHERE NOT EXISTS (SELECT FROM event e WHERE e.resource_id = r.id AND e.type = 'rewound' AND e.at > ${until})`)
-    // Of two losses that nobody has looked at yet: from the first to the last.
-    await tx.$executeRaw(sql`
-      INSERT INTO pulse AS p (name, at) VALUES (${pulses.since}, ${since}), (${pulses.until}, ${until})
-      ON CONFLICT (name) DO UPDATE SET at = CASE p.name WHEN ${pulses.since} THEN least(p.at, excluded.at)
-        ELSE greatest(p.at, excluded.at) END`)
-  })
+  }
+  // Of two losses that nobody has looked at yet: from the first to the last.
+  await db.$executeRaw(sql`
+    INSERT INTO pulse AS p (name, at) VALUES (${pulses.since}, ${since}), (${pulses.until}, ${until})
+    ON CONFLICT (name) DO UPDATE SET at = CASE p.name WHEN ${pulses.since} THEN least(p.at, excluded.at)
+      ELSE greatest(p.at, excluded.at) END`)
+}
 
 const pulses = { since: 'lost-since', until: 'lost-until' } as const
 

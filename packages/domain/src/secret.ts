@@ -129,7 +129,9 @@ export class Secrets {
           .setAuthTag(tag)
         const text = Buffer.concat([decipher.update(bytes.subarray(1 + nonceLength + tagLength)), decipher.final()])
         return JSON.parse(text.toString())
-      } catch {}
+      } catch {
+        // Another key has sealed it: the next one is tried.
+      }
     }
     throw new LapseError('not_configured', {
       detail: 'What was sealed cannot be opened: LAPSE_SECRET lacks the key that sealed it.',

@@ -13,6 +13,8 @@ export const addressOf = (secrets: Secrets, token: string): string => {
   try {
     const { address } = secrets.open(purpose, Buffer.from(token, 'base64url'))
     if (address !== undefined) return address
-  } catch {}
+  } catch {
+    // Whatever is wrong with it, the holder learns only that it is not valid.
+  }
   throw new LapseError('token_not_valid')
 }

@@ -23,6 +23,7 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
     $queryRaw: (query) => counted(database).$queryRaw(query),
     $executeRaw: (query) => counted(database).$executeRaw(query),
     transaction: (act) => database.transaction((tx) => act(counted(tx))),
+    report: database.report,
     close: database.close,
   }
   const registry = new Registry(kinds)

@@ -162,8 +162,9 @@ const ofRedis = async (queues: Queues): Promise<Finding[]> => {
 
 /** Managed servers may refuse to list their clients. */
 const ofWorkers = async (queues: Queues): Promise<Finding[]> => {
-  const count = await queues.timers.getWorkersCount().catch(() => undefined)
-  if (count === undefined) return []
+  const count = await queues.timers.getWorkersCount().catch((error: unknown) => reasonOf(error))
+  if (typeof count === 'string')
+    return [warning('workers', `Redis does not list its clients (${count}): look at /readyz of each worker instead.`)]
   return count > 0
     ? [well('workers', `${count} ${count === 1 ? 'is' : 'are'} connected.`)]
     : [

@@ -156,6 +156,7 @@ export {
   type Processor,
   type QueueName,
   type Queues,
+  queueNames,
   type Runner,
   scheduleUpkeep,
   startRunner,
@@ -188,5 +189,6 @@ export { createResolver } from './outbound/resolve.ts'
 export { type Restored, spanOf } from './restored.ts'
 export { runService } from './service.ts'
 export type { Story } from './story.ts'
+export { closedSet, type ErrorPlace, errorPlaces, survivor, unlessStopped } from './survived.ts'
 export type { Changed, Checked, Consumed, IssueOptions, Lifetime, Verbs } from './verbs.ts'
 export { startWatch } from './watch.ts'

@@ -47,6 +47,7 @@ import { type Retried, type RetryOptions, retryDead, whyBounced, whyNot } from '
 import { type MailTemplates, withTemplates } from './mail/templates.ts'
 import { type Restored, readRestored } from './restored.ts'
 import { type Story, tellStory } from './story.ts'
+import type { ErrorPlace } from './survived.ts'
 import { Verbs } from './verbs.ts'
 
 /** Kinds that are always there. A trial of one's own may take the place of ours; those with verbs of their own stay. */
@@ -119,8 +120,8 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> exten
   connections?: number
   /** How far ahead timers are enqueued, in milliseconds; unlimited without. */
   horizonMs?: number | undefined
-  /** Told what went wrong without harm, such as a timer that could not be armed because Redis is away. */
-  onError?: (error: unknown) => void
+  /** Called with what went wrong without harm, such as a timer that could not be armed because Redis is away, and where. */
+  onError?: (error: unknown, where: ErrorPlace) => void
   /** Told of what was over when somebody looked, and so was lapsed here: for metrics. */
   onLapsed?: (rows: AdvancedRows) => void
 }
@@ -167,6 +168,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       operatorEmail,
       alerts,
       ...(connections !== undefined && { connections }),
+      report: onError,
       onLapsed: (rows) => {
         onLapsed?.(rows)
         void after.advanced(rows)
@@ -174,11 +176,12 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     })
     const queues = openQueues({
       redisUrl,
+      report: onError,
       ...(prefix !== undefined && { prefix }),
       ...(timerShards !== undefined && { shards: timerShards }),
     })
     const timers = new Timers(queues, { horizonMs })
-    const after = new AfterCommit(queues, timers, onError)
+    const after = new AfterCommit(queues, timers, (error) => onError(error, 'after-commit'))
     const settle = (changes: Changes) => after.changes(changes)
     super(domain.resources, domain.ownVerbs(settle), settle)
     this.queues = queues
@@ -297,7 +300,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
 
   /** What could not be told is fed by the sweep. */
   #enqueue(owed: Parameters<typeof enqueueDeliveries>[1]): Promise<void> {
-    return enqueueDeliveries(this.queues, owed).catch((error) => this.#options.onError?.(error))
+    return enqueueDeliveries(this.queues, owed).catch((error) => this.#options.onError?.(error, 'enqueue'))
   }
 
   /**
@@ -357,7 +360,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
 
   /** All that is known of one resource, purged or not. @throws LapseError `not_found` */
   story(id: string): Promise<Story> {
-    return tellStory(this.#domain, this.#timers, id)
+    return tellStory(this.#domain, this.#timers, id, (error) => this.#options.onError?.(error, 'inspect-timers'))
   }
 
   /** This process's clock minus the database's, in milliseconds. */

@@ -20,7 +20,12 @@ export interface Story {
 const pageSize = 200
 
 /** @throws LapseError `not_found` when nothing was ever known of it */
-export const tellStory = async (domain: Domain, timers: Timers, id: string): Promise<Story> => {
+export const tellStory = async (
+  domain: Domain,
+  timers: Timers,
+  id: string,
+  onError: (error: unknown) => void,
+): Promise<Story> => {
   const expected = await domain.expected(id)
   const events = await whole((page) => domain.events({ resourceId: id }, page))
   if (!expected && events.length === 0) throw new LapseError('not_found')
@@ -31,7 +36,10 @@ export const tellStory = async (domain: Domain, timers: Timers, id: string): Pro
     id,
     resource: expected?.resource,
     next: expected?.next,
-    timers: await timers.standing(expected?.timers ?? []).catch(() => undefined),
+    timers: await timers
+      .standing(expected?.timers ?? [])
+      .catch(onError)
+      .then((all) => all ?? undefined),
     events,
     deliveries,
   }

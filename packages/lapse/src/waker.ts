@@ -93,8 +93,8 @@ export class Waker {
               over++
             }
         })
-        // Far more is over than anybody was woken for. It saves work, and nothing hangs on it.
-        if (over >= waiting.length + worthDismissing) await this.#dismiss((id) => this.#ended.has(id)).catch(() => {})
+        // Far more is over than anybody was woken for.
+        if (over >= waiting.length + worthDismissing) await this.#dismiss((id) => this.#ended.has(id))
         await this.#answer(waiting)
       } catch (error) {
         for (const { reject } of waiting) reject(error)

@@ -54,6 +54,28 @@ describe('the look-ahead', () => {
     expect(await engine.lookAhead()).toBe(0)
   })
 
+  it('heeds a stop after each page, and leaves the mark where it was, so that the next worker arms the rest', async () => {
+    const redis = testRedis()
+    const { lapse, timers, engine } = await open(redis)
+    await lapse.issueAll(Array.from({ length: 1_100 }, () => ({ kind: 'pass', expiresIn: '1h', payload: {} })))
+    await flush(lapse, redis)
+    await engine.beginAnew()
+    const [shard] = lapse.queues.shards()
+    const { addBulk } = shard as NonNullable<typeof shard>
+    // While the first page goes out.
+    Object.assign(shard as object, {
+      addBulk: (...jobs: Parameters<typeof addBulk>) => {
+        engine.stop()
+        return addBulk.apply(shard, jobs)
+      },
+    })
+    expect(await engine.lookAhead()).toBe(1_000)
+    expect(await timers()).toHaveLength(1_000)
+    expect(await readWatermark(lapse.queues)).toMatchObject({ through: new Date(0) })
+    expect(await lapse.engine({ onError: () => {} }).lookAhead()).toBe(1_100)
+    expect(await timers()).toHaveLength(1_100)
+  })
+
   it('arms again what changed since it looked, wherever that is due', async () => {
     const { lapse, timers, engine } = await open(testRedis())
     await engine.lookAhead()

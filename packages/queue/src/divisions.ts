@@ -1,5 +1,7 @@
 import type { Connection } from './connection.ts'
+import type { QueueReport } from './report.ts'
 import { isShardCount } from './shards.ts'
+import { isWrongType } from './stored.ts'
 
 /** A process says this often which number of shards it uses, when it uses it. */
 const claimMs = 10_000
@@ -10,8 +12,9 @@ const abandonedS = 60
 /** As many are in use at once, at the very most: whoever can write to Redis must not be able to have thousands run. */
 const most = 4
 
-/** Who has never heard of shards has one. */
+/** Who has never heard of shards has one. What is no sorted set is written anew. */
 const claimScript = `
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
 if tonumber(ARGV[1]) > 1 and redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZADD', KEYS[1], 0, 1) end
 return redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])`
 
@@ -31,36 +34,56 @@ export class Divisions {
   readonly own: number
   readonly #redis: Connection
   readonly #key: string
+  readonly #report: QueueReport
   #claimedAt = Number.NEGATIVE_INFINITY
+  #claiming: Promise<void> | undefined
 
-  constructor(redis: Connection, prefix: string, own: number) {
+  constructor(redis: Connection, prefix: string, own: number, report: QueueReport) {
     this.#redis = redis
     this.#key = `${prefix}:divisions`
     this.own = own
+    this.#report = report
   }
 
   /** Says that its own is in use, unless it has lately said so. */
   async claim(): Promise<void> {
     if (performance.now() - this.#claimedAt < claimMs) return
-    this.#claimedAt = performance.now()
+    this.#claiming ??= this.#claimNow().finally(() => {
+      this.#claiming = undefined
+    })
+    await this.#claiming
+  }
+
+  /** A claim that failed was none: the next call tries again. */
+  async #claimNow(): Promise<void> {
+    const began = performance.now()
     await this.#redis.eval(claimScript, 1, this.#key, this.own)
+    this.#claimedAt = began
   }
 
   /** All that are in use or still hold timers, one's own first, and then those that were last claimed. */
   async all(): Promise<number[]> {
-    const known = await this.#redis.zrevrange(this.#key, '0', '63')
+    const known = await this.#redis.zrevrange(this.#key, '0', '63').catch(this.#unreadable)
     return [this.own, ...this.#others(known)].slice(0, most)
   }
 
   /** Those that nobody arms timers in any more. */
   async abandoned(): Promise<number[]> {
-    const counts = (await this.#redis.eval(abandonedScript, 1, this.#key, abandonedS)) as string[]
-    return this.#others(counts).slice(0, most)
+    const counts = await this.#redis.eval(abandonedScript, 1, this.#key, abandonedS).catch(this.#unreadable)
+    return this.#others(counts as string[]).slice(0, most)
   }
 
   /** Unless somebody has come back to it. */
   async forget(count: number): Promise<void> {
     await this.#redis.eval(forgetScript, 1, this.#key, count, abandonedS)
+  }
+
+  /** The next claim writes it anew; until the other processes' claims, their shards are the sweep's. */
+  readonly #unreadable = (error: unknown): string[] => {
+    if (!isWrongType(error)) throw error
+    this.#claimedAt = Number.NEGATIVE_INFINITY
+    this.#report(error, 'divisions')
+    return []
   }
 
   #others(counts: readonly string[]): number[] {

@@ -6,11 +6,13 @@ export {
   type JobName,
   type Jobs,
   type QueueName,
+  queueNames,
   timerId,
   type WakeUp,
 } from './jobs.ts'
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
+export { type QueueErrorPlace, queueErrorPlaces } from './report.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'
 export { mostShards, type Place, shardOf, slotOf, timerPlaces } from './shards.ts'
 export { type StandingTimer, type TimerOptions, Timers } from './timers.ts'

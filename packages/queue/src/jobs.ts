@@ -32,15 +32,18 @@ export type JobName<Q extends QueueName> = keyof Jobs[Q] & string
 /** Each channel has its own, so that its rate limit and its outages hold up nobody else. */
 export const queueNames = ['timers', 'email', 'webhook', 'call', 'handler', 'upkeep'] as const satisfies QueueName[]
 
+/** Whether it is a resource's or a delivery's id. */
+export const isUuid = (id: unknown): id is string => typeof id === 'string' && uuid.test(id)
+
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 const isWakeUp = (data: Partial<WakeUp>): boolean =>
-  uuid.test(data.id ?? '') &&
+  isUuid(data.id) &&
   typeof data.kind === 'string' &&
   Number.isInteger(data.version) &&
   (data.offset === undefined || Number.isInteger(data.offset))
 
-const isDeliver = (data: Partial<Deliver>): boolean => uuid.test(data.delivery ?? '')
+const isDeliver = (data: Partial<Deliver>): boolean => isUuid(data.delivery)
 
 const readable: Record<QueueName, (data: object) => boolean> = {
   timers: isWakeUp,
@@ -58,6 +61,18 @@ export const isReadable = (queue: QueueName, data: unknown): boolean =>
 /** The same timer has the same id wherever it is armed: BullMQ ignores an id that exists, so arming twice is harmless. */
 export const timerId = ({ id, step, offset, version }: Pick<Timer, 'id' | 'step' | 'offset' | 'version'>): string =>
   `${id}-${step}${offset === undefined ? '' : `-${offset}`}-v${version}`
+
+const timerIdPattern = /^(?<id>[0-9a-f-]{36})-(?<step>remind|expire|end-grace)(?:-(?<offset>\d+))?-v(?<version>\d+)$/
+
+/** What such an id says; `undefined` for any other. */
+export const readTimerId = (job: string): Pick<Timer, 'id' | 'step' | 'offset' | 'version'> | undefined => {
+  const { id, step, offset, version } = timerIdPattern.exec(job)?.groups ?? {}
+  if (!isUuid(id)) return undefined
+  return {
+    ...{ id, step: step as Timer['step'], version: Number(version) },
+    ...(offset !== undefined && { offset: Number(offset) }),
+  }
+}
 
 /** A delivery that a person has asked for again is another job. */
 export const deliveryId = (delivery: { id: string; round?: number }): string => `${delivery.id}-r${delivery.round ?? 0}`

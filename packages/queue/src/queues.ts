@@ -3,6 +3,7 @@ import { isCluster } from './address.ts'
 import { type Connection, producerConnection } from './connection.ts'
 import { Divisions } from './divisions.ts'
 import { type QueueName, queueNames } from './jobs.ts'
+import type { QueueReport } from './report.ts'
 import { isShardCount, mostShards, type Place, placeOf, timerPlaces } from './shards.ts'
 
 export interface QueueOptions {
@@ -23,17 +24,19 @@ export interface Queues extends Record<QueueName, Queue> {
   /** Resolves when Redis is there for the first time, or has had its time to be: for those who begin at once. */
   readonly begun: Promise<void>
   readonly prefix: string
+  readonly report: QueueReport
   close(): Promise<void>
 }
 
 export const defaultPrefix = 'lapse'
 
-/** `shards`: how many the timers are divided into; one unless said otherwise. */
+/** `shards`: how many the timers are divided into. Default: 1. `report`: where errors are counted that are survived. */
 export const openQueues = ({
   redisUrl,
   prefix = defaultPrefix,
   shards: own = 1,
-}: QueueOptions & { shards?: number }): Queues => {
+  report = () => {},
+}: QueueOptions & { shards?: number; report?: QueueReport }): Queues => {
   if (!isShardCount(own)) throw new RangeError(`The timers can be divided into 1 to ${mostShards} shards, not ${own}.`)
   const onCluster = isCluster(redisUrl)
   const redis = producerConnection(redisUrl)
@@ -49,6 +52,7 @@ export const openQueues = ({
       skipWaitingForReady: true,
       skipVersionCheck: true,
     })
+    // Those of its connection: every command that fails because of one tells of it.
     queue.on('error', () => {})
     return queue
   }
@@ -66,14 +70,15 @@ export const openQueues = ({
     timers: shards()[0] as Queue,
     all,
     shards,
-    divisions: new Divisions(redis, prefix, own),
+    divisions: new Divisions(redis, prefix, own, report),
     redis,
     begun,
     prefix,
+    report,
     close: async () => {
       redis.disconnect()
       const every = [...others, ...[...opened.values()].flat()]
-      await Promise.all(every.map((queue) => queue.close().catch(() => {})))
+      await Promise.all(every.map((queue) => queue.close().catch((error) => report(error, 'close'))))
     },
   }
 }

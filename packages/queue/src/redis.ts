@@ -41,7 +41,9 @@ const inspectServer = async (redis: Redis, asCluster = false): Promise<RedisRepo
   if (olderThan(version, 6, 2)) problems.push(`Redis ${version} is too old. Use Redis 6.2 or newer, or Valkey.`)
   const setting = async (name: string): Promise<string | undefined> => {
     // Managed servers may refuse CONFIG; INFO tells the eviction policy all the same.
-    const answer = await redis.config('GET', name).catch(() => undefined)
+    const answer = await redis.config('GET', name).catch((error: Error) => {
+      if (error.name !== 'ReplyError') throw error
+    })
     return Array.isArray(answer) ? answer[1] : undefined
   }
   const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? (await setting('maxmemory-policy'))

@@ -1,8 +1,9 @@
-import { DelayedError, type Job, Worker } from 'bullmq'
+import { DelayedError, type Job, type Worker } from 'bullmq'
 import { isCluster } from './address.ts'
 import { workerConnection } from './connection.ts'
 import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
+import { ReadableWorker } from './readable-worker.ts'
 import { type Place, placeOf } from './shards.ts'
 
 /** All that a processor can answer. */
@@ -58,7 +59,7 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       return retryIn(Math.min(30_000, 1_000 * 2 ** Math.min(job.attemptsStarted, 5)))
     }
   }
-  const worker = new Worker(
+  const worker = new ReadableWorker(
     place.name,
     async (job, token) => {
       const outcome = await run(job)
@@ -90,7 +91,7 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       // lock runs out.
       const patience = connection.status === 'ready' ? deadlineMs : Math.min(deadlineMs, 1_000)
       const deadline = new Promise((resolve) => setTimeout(resolve, patience).unref())
-      await Promise.race([worker.close().catch(() => {}), deadline])
+      await Promise.race([worker.close().catch((error) => options.onError(queue, error)), deadline])
       connection.disconnect()
     },
   }

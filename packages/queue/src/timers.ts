@@ -1,9 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Timer } from '@lapse/domain'
-import type { Job, Queue } from 'bullmq'
-import { timerId, type WakeUp } from './jobs.ts'
+import type { Queue } from 'bullmq'
+import { isReadable, readTimerId, timerId, type WakeUp } from './jobs.ts'
 import type { Queues } from './queues.ts'
 import { shardOf } from './shards.ts'
+import { jsonOf } from './stored.ts'
 import { removeWatermark } from './upkeep.ts'
 
 /** As many at a time, so that no burst keeps a producer's command waiting past its time. */
@@ -45,7 +46,7 @@ export class Timers {
     const near = timers.filter((timer) => timer.dueAt - Date.now() <= this.#horizonMs)
     if (near.length === 0) return
     // It tells workers to look here, and need not be waited for.
-    this.#queues.divisions.claim().catch(() => {})
+    this.#queues.divisions.claim().catch((error) => this.#queues.report(error, 'divisions'))
     const send = near.length < few ? this.#sendTogether : this.#send
     // One shard that cannot be reached does not keep the others from being told.
     const groups = byShard(this.#queues.shards(), near)
@@ -54,9 +55,15 @@ export class Timers {
     if (failed) throw failed.reason
   }
 
+  /**
+   * Removes those that are still delayed, one script after the other: the end of a large organization takes back some
+   * hundred thousand. What is being handed out already finds that its resource has ended.
+   */
   async disarm(timers: readonly Timer[]): Promise<void> {
-    const shards = this.#queues.shards()
-    await Promise.all(timers.map((timer) => shardFor(shards, timer.id).remove(timerId(timer))))
+    const groups = [...byShard(this.#queues.shards(), timers)]
+    const removed = await Promise.allSettled(groups.map(([shard, own]) => this.#remove(shard, own.map(timerId))))
+    const failed = removed.find((one) => one.status === 'rejected')
+    if (failed) throw failed.reason
   }
 
   /**
@@ -103,13 +110,33 @@ export class Timers {
 
   async #empty(shard: Queue): Promise<number> {
     for (let moved = 0; ; ) {
-      const jobs: Job<WakeUp>[] = await shard.getDelayed(0, chunk - 1)
+      const jobs = await this.#queues.redis.zrange(shard.toKey('delayed'), '0', String(chunk - 1), 'WITHSCORES')
       if (jobs.length === 0) return moved
-      await this.arm(jobs.map(timerOf))
-      // What has begun to run in the meantime is locked, and ends by itself.
-      const removed = await Promise.allSettled(jobs.map((job) => job.remove()))
-      if (removed.every(({ status }) => status === 'rejected')) return moved
-      moved += jobs.length
+      await this.arm(await this.#timersOf(shard, jobs))
+      // What has begun to run in the meantime stands there no more, and ends by itself.
+      const ids = jobs.filter((_, i) => i % 2 === 0)
+      await this.#remove(shard, ids)
+      moved += ids.length
+    }
+  }
+
+  /** What cannot be read is left out: the rows know which timers there should be. */
+  async #timersOf(shard: Queue, jobs: readonly string[]): Promise<Timer[]> {
+    const asked = this.#queues.redis.pipeline()
+    for (let i = 0; i < jobs.length; i += 2) asked.hget(shard.toKey(jobs[i] ?? ''), 'data')
+    const answers = (await asked.exec()) ?? []
+    return answers.flatMap(([error, text], i) => {
+      const named = readTimerId(jobs[2 * i] ?? '')
+      const data = error ? undefined : jsonOf(String(text))
+      const dueAt = Math.floor(Number(jobs[2 * i + 1]) / scorePerMs)
+      return named && isReadable('timers', data) && dueAt > 0 ? [{ ...named, kind: (data as WakeUp).kind, dueAt }] : []
+    })
+  }
+
+  async #remove(shard: Queue, jobs: readonly string[]): Promise<void> {
+    for (const part of inParts(jobs, pipeline)) {
+      const keys = part.map((job) => shard.toKey(job))
+      await this.#queues.redis.eval(dismissal, 1 + part.length, shard.toKey('delayed'), ...keys, 'set', ...part)
     }
   }
 
@@ -132,15 +159,17 @@ export class Timers {
 
   async #absent(timers: readonly Timer[], count: number): Promise<Timer[]> {
     const { redis } = this.#queues
-    const absent = [...byShard(this.#queues.shards(count), timers)].map(async ([shard, own]) => {
-      const asked = redis.pipeline()
-      for (const timer of own) asked.exists(shard.toKey(timerId(timer)))
-      const answers = (await asked.exec()) ?? []
-      const failed = answers.find(([error]) => error)?.[0]
-      if (failed) throw failed
-      return own.filter((_, i) => answers[i]?.[1] !== 1)
-    })
-    return (await Promise.all(absent)).flat()
+    const absent: Timer[] = []
+    for (const [shard, own] of byShard(this.#queues.shards(count), timers))
+      for (const part of inParts(own, chunk)) {
+        const asked = redis.pipeline()
+        for (const timer of part) asked.exists(shard.toKey(timerId(timer)))
+        const answers = (await asked.exec()) ?? []
+        const failed = answers.find(([error]) => error)?.[0]
+        if (failed) throw failed
+        absent.push(...part.filter((_, i) => answers[i]?.[1] !== 1))
+      }
+    return absent
   }
 
   async #find(timer: Timer, counts: readonly number[]): Promise<StandingTimer | undefined> {
@@ -207,12 +236,6 @@ const byShard = (shards: readonly Queue[], timers: readonly Timer[]): Map<Queue,
   }
   return groups
 }
-
-const timerOf = ({ name, data, timestamp, delay }: Job<WakeUp>): Timer => ({
-  ...data,
-  step: name as Timer['step'],
-  dueAt: timestamp + delay,
-})
 
 const inParts = <T>(all: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size))

@@ -1,5 +1,6 @@
 import type { JobName } from './jobs.ts'
 import type { Queues } from './queues.ts'
+import { readStored } from './stored.ts'
 
 export type UpkeepTask = JobName<'upkeep'>
 
@@ -26,14 +27,19 @@ const keys = (queues: Queues, shards?: number) => queues.shards(shards).map(({ o
 
 /**
  * `undefined` when Redis has forgotten it, of one shard even, and with it, maybe, timers: so too for a number of shards
- * that has not been used yet. Throws when Redis is away, or one of its masters.
+ * that has not been used yet. What cannot be read counts as forgotten. Throws when Redis is away, or one of its masters.
  */
 export const readWatermark = async (queues: Queues): Promise<Watermark | undefined> => {
-  const texts = await Promise.all(keys(queues).map((key) => queues.redis.get(key)))
-  const marks = texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Record<keyof Watermark, string>)
-  if (marks.length < texts.length) return undefined
-  const least = (name: keyof Watermark) => new Date(Math.min(...marks.map((mark) => Date.parse(mark[name]))))
+  const stored = await Promise.all(keys(queues).map((key) => readStored(queues, key, markOf)))
+  const marks = stored.filter((mark) => mark !== undefined)
+  if (marks.length < stored.length) return undefined
+  const least = (name: keyof Watermark) => new Date(Math.min(...marks.map((mark) => mark[name].getTime())))
   return { through: least('through'), at: least('at') }
+}
+
+const markOf = ({ through, at }: Partial<Record<keyof Watermark, unknown>>): Watermark | undefined => {
+  const mark = { through: new Date(String(through)), at: new Date(String(at)) }
+  return Number.isNaN(mark.through.getTime() + mark.at.getTime()) ? undefined : mark
 }
 
 /** Only while Redis remembers the one before: a flush in the meantime must not go unnoticed. */

@@ -1,4 +1,5 @@
 import type { Timer } from '@lapse/domain'
+import { readTimerId } from './jobs.ts'
 import type { Queues } from './queues.ts'
 import { scorePerMs } from './timers.ts'
 
@@ -9,8 +10,6 @@ export interface WaitingTimer extends Pick<Timer, 'id' | 'step' | 'version' | 'o
   remove(): Promise<unknown>
 }
 
-const jobId = /^(?<id>[0-9a-f-]{36})-(?<step>remind|expire|end-grace)(?:-(?<offset>\d+))?-v(?<version>\d+)$/
-
 /** All timers that wait while it reads, page by page; some may come twice. */
 export async function* waitingTimers({ redis, shards, divisions }: Queues): AsyncGenerator<WaitingTimer[]> {
   for (const queue of (await divisions.all()).flatMap((count) => shards(count)))
@@ -19,18 +18,10 @@ export async function* waitingTimers({ redis, shards, divisions }: Queues): Asyn
       const page: WaitingTimer[] = []
       for (let i = 0; i < found.length; i += 2) {
         const [name = '', score] = [found[i], found[i + 1]]
-        const { id, step, offset, version } = jobId.exec(name)?.groups ?? {}
-        if (!id) continue
-        page.push({
-          ...{
-            id,
-            step: step as Timer['step'],
-            version: Number(version),
-            firesAt: Math.floor(Number(score) / scorePerMs),
-          },
-          ...(offset !== undefined && { offset: Number(offset) }),
-          remove: () => queue.remove(name),
-        })
+        const timer = readTimerId(name)
+        if (!timer) continue
+        const firesAt = Math.floor(Number(score) / scorePerMs)
+        page.push({ ...timer, firesAt, remove: () => queue.remove(name) })
       }
       if (page.length > 0) yield page
       cursor = next

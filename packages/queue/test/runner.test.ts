@@ -97,6 +97,16 @@ describe('the runner', () => {
     ])
     expect(calls.splice(0)).toHaveLength(1)
   })
+
+  it('drops a job whose data is no JSON, which would come back for ever', async () => {
+    answer = async () => done
+    await timers.arm([{ ...timer, dueAt: Date.now() + 2_000 }])
+    await queues.redis.hset(queues.timers.toKey(timerId(timer)), 'data', 'no JSON')
+    await empty()
+    expect(told.splice(0)).toEqual([['timers', 'expire', 'malformed data']])
+    expect(await queues.redis.exists(queues.timers.toKey(timerId(timer)))).toBe(0)
+    expect(calls).toEqual([])
+  })
 })
 
 describe('timers', () => {

@@ -72,7 +72,7 @@ export const testSink = async ({
     response.writeHead(status, headers).end(body)
   }
   const listener = (incoming: IncomingMessage, response: ServerResponse) =>
-    void handle(incoming, response).catch(() => {})
+    void handle(incoming, response).catch(() => response.destroy())
   const server = tls ? createTlsServer(selfSigned, listener) : createServer(listener)
   server.on('connection', () => {
     connections++

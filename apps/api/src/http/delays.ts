@@ -1,5 +1,5 @@
 import type { Queues } from 'lapse'
-import { type GiveBack, patience } from './limiter.ts'
+import { type GiveBack, patience, uncountedUnless } from './limiter.ts'
 
 /** How long one waits before the next try, by how many have failed: a second, two, four, up to a minute. */
 const delayMs = (failures: number): number => Math.min(60_000, 1_000 * 2 ** (failures - 1))
@@ -37,7 +37,11 @@ return { 0, waits }`
  * Tries that have to wait ever longer after each failure. One is taken before the work, so that of many at once one goes
  * through, and given back when it was right. Redis counts for all processes; while it is away each counts for itself.
  */
-export const createDelays = (redis: Queues['redis'], prefix: string) => {
+export const createDelays = (
+  redis: Queues['redis'],
+  prefix: string,
+  uncounted: (error: unknown) => void = () => {},
+) => {
   const own = new OwnDelays()
 
   const ask = async (key: string, given: number): Promise<[wait: number, until: number]> =>
@@ -46,7 +50,7 @@ export const createDelays = (redis: Queues['redis'], prefix: string) => {
   const taken = async (key: string): Promise<GiveBack> => {
     const [wait, until] = await ask(key, 0)
     if (wait > 0) throw new Delayed(wait)
-    return () => void ask(key, until).catch(() => {})
+    return () => void ask(key, until).catch(uncounted)
   }
 
   /** @throws Delayed */
@@ -57,11 +61,9 @@ export const createDelays = (redis: Queues['redis'], prefix: string) => {
       return await Promise.race([asked, patience()])
     } catch (error) {
       if (error instanceof Delayed) throw error
-      // It counts here: what Redis may yet answer is undone.
-      asked.then(
-        (giveBack) => giveBack(),
-        () => {},
-      )
+      uncounted(error)
+      // It counts here: what Redis may yet answer is undone, be it a refusal.
+      asked.then((giveBack) => giveBack(), uncountedUnless(Delayed, uncounted))
       return own.take(key)
     }
   }

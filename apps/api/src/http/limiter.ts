@@ -16,10 +16,19 @@ export const patience = (): Promise<never> => {
   const late = sleep(patienceMs, undefined, { ref: false }).then(() => {
     throw new Error('Redis takes too long')
   })
-  // Nobody may be listening any more, or not have begun to.
-  late.catch(() => {})
+  // A request that was counted in time has stopped listening: then it is no error.
+  late.then(undefined, ignoreLate)
   return late
 }
+
+const ignoreLate = () => {}
+
+/** What comes after the request has given up waiting: a refusal is an answer. */
+export const uncountedUnless =
+  (refusal: abstract new (...args: never[]) => object, uncounted: (error: unknown) => void) =>
+  (error: unknown): void => {
+    if (!(error instanceof refusal)) uncounted(error)
+  }
 
 /**
  * Takes only what is left, so that a refusal counts nothing, and gives back only to the window that was taken from: any
@@ -47,7 +56,12 @@ export type GiveBack = () => void
  * Counts in Redis for all processes together, and in this process while Redis is away, hangs or only reads. Who has no point
  * left in either has none, so that taking and looking never differ: where they do, a guess shows.
  */
-export const createLimiter = (redis: Queues['redis'], keyPrefix: string, { points, seconds }: Rate) => {
+export const createLimiter = (
+  redis: Queues['redis'],
+  keyPrefix: string,
+  { points, seconds }: Rate,
+  uncounted: (error: unknown) => void,
+) => {
   const options = { keyPrefix, points, duration: seconds }
   const shared = new RateLimiterRedis({ ...options, storeClient: redis, customIncrTtlLuaScript: script })
   const own = new OwnLimiter(options)
@@ -60,7 +74,7 @@ export const createLimiter = (redis: Queues['redis'], keyPrefix: string, { point
       const left = end - performance.now()
       if (given || left <= 0) return
       given = true
-      from.reward(key, 1, { customDuration: Math.ceil(left / 1_000) }).catch(() => {})
+      from.reward(key, 1, { customDuration: Math.ceil(left / 1_000) }).catch(uncounted)
     }
   }
 
@@ -77,18 +91,17 @@ export const createLimiter = (redis: Queues['redis'], keyPrefix: string, { point
         return await Promise.race([asked, late])
       } catch (error) {
         if (error instanceof RateLimiterRes) throw error
-        // It counts here: what Redis may yet answer is undone.
-        asked.then(
-          (giveBack) => giveBack(),
-          () => {},
-        )
+        uncounted(error)
+        // It counts here: what Redis may yet answer is undone, be it a refusal.
+        asked.then((giveBack) => giveBack(), uncountedUnless(RateLimiterRes, uncounted))
         return taken(own, key)
       }
     },
     /** Takes nothing. Rejects with a RateLimiterRes when no point is left. */
     look: async (key: string, late: Promise<never>): Promise<void> => {
       refuseFull(await own.get(key))
-      refuseFull(await Promise.race([shared.get(key), late]).catch(() => null))
+      const seen = await Promise.race([shared.get(key), late]).catch(uncounted)
+      refuseFull(seen ?? null)
     },
   }
 }

@@ -83,6 +83,8 @@ export interface LimitsOptions {
   key: string
   /** Told of each refusal: for metrics. */
   onRefused: (limit: LimitName) => void
+  /** Called when Redis did not count: this process does so by itself then. */
+  onError?: (where: 'limits', error: unknown) => void
   /** Other rates than the usual ones. */
   rates?: Partial<Record<keyof typeof rates, Rate>>
 }
@@ -90,13 +92,14 @@ export interface LimitsOptions {
 /** All limits of the API. They hold for all processes together; while Redis is away, for each of them. */
 export const createLimits = (
   { redis, prefix }: Pick<Queues, 'redis' | 'prefix'>,
-  { key, onRefused, rates: others }: LimitsOptions,
+  { key, onRefused, onError = () => {}, rates: others }: LimitsOptions,
 ): Limits => {
+  const uncounted = (error: unknown) => onError('limits', error)
   const limit = (name: keyof typeof rates) => limitOf(name, others?.[name] ?? rates[name])
   const hashedFor = (name: LimitName) => (subject: string) =>
     createHmac('sha256', key).update(`limits\0${name}\0${subject}`).digest('base64url')
   const limitOf = (name: LimitName, rate: Rate) => {
-    const limiter = createLimiter(redis, `${prefix}:limits:${name}`, rate)
+    const limiter = createLimiter(redis, `${prefix}:limits:${name}`, rate, uncounted)
     const hashed = hashedFor(name)
     const refuse = (full: unknown): never => {
       if (!(full instanceof RateLimiterRes)) throw full
@@ -123,7 +126,7 @@ export const createLimits = (
   const looks = limit('look-address')
   const mails = { address: limit('mail-address'), organization: limit('mail-organization') }
   const mailsTo = limit('mail-target')
-  const passwords = createDelays(redis, `${prefix}:limits:password`)
+  const passwords = createDelays(redis, `${prefix}:limits:password`, uncounted)
 
   const uses = new Map<string, ReturnType<typeof limitOf>>()
   const usesOf = (rate: Rate) => {

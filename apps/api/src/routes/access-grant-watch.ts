@@ -68,7 +68,7 @@ export const accessGrantWatchRoutes = (app: App, { lapse }: Context): void => {
           return watchedOut(found)
         }
         cursor = found.cursor
-        if (!found.more) await sleep(Math.min(pollMs, left), undefined, { signal: stop }).catch(() => {})
+        if (!found.more) await sleepUnless(stop, Math.min(pollMs, left))
       }
     },
   )
@@ -77,4 +77,13 @@ export const accessGrantWatchRoutes = (app: App, { lapse }: Context): void => {
 /** A token that was revoked while it waited is told nothing more. */
 const refuseIfEnded = async (lapse: Lapse, { who }: FastifyRequest): Promise<void> => {
   if (who.is === 'token' && (await lapse.get(who.apiToken.id)).status !== 'active') throw unknownToken()
+}
+
+/** Ends early when the caller or the process goes; the loop looks at that itself. */
+const sleepUnless = async (stop: AbortSignal, ms: number): Promise<void> => {
+  try {
+    await sleep(ms, undefined, { signal: stop })
+  } catch (error) {
+    if (!stop.aborted) throw error
+  }
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { print, printJson } from '../output.ts'
+import { note, print, printJson } from '../output.ts'
 import { requireRedis, withLapse } from '../services.ts'
 
 export const rearm = (program: Command): void => {
@@ -14,7 +14,7 @@ export const rearm = (program: Command): void => {
     .action(async ({ json }: { json?: true }) => {
       const timers = await withLapse(async (lapse) => {
         await requireRedis(lapse)
-        const engine = lapse.engine({ onError: () => {} })
+        const engine = lapse.engine({ onError: (error) => note(`put off: ${(error as Error).message}`) })
         await engine.beginAnew()
         return engine.lookAhead()
       })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { type Lapse, LapseError, type Restored, spanOf } from 'lapse'
 import { codes, Failure } from '../failure.ts'
-import { paint, print, printJson, table } from '../output.ts'
+import { note, paint, print, printJson, table } from '../output.ts'
 import { requireRedis, withLapse } from '../services.ts'
 
 interface Options {
@@ -15,7 +15,7 @@ const reason = 'It had ended before PostgreSQL was restored from a backup.'
 
 /** What a worker does within a sweep, for a time when none runs. */
 const recognize = async (lapse: Lapse): Promise<void> => {
-  const engine = lapse.engine({ onError: () => {} })
+  const engine = lapse.engine({ onError: (error) => note(`put off: ${(error as Error).message}`) })
   if (await engine.recognizeRestore()) await engine.lookAhead()
 }
 

@@ -44,7 +44,7 @@ const open = async (pool: pg.Pool): Promise<Auth> => {
     rateLimit: { enabled: false },
     telemetry: { enabled: false },
     logger: { disabled: true },
-    advanced: { backgroundTasks: { handler: (task: Promise<unknown>) => void task.catch(() => {}) } },
+    advanced: { backgroundTasks: { handler: (task: Promise<unknown>) => void task.catch(console.error) } },
     plugins: [
       bearer(),
       organization({ invitationLimit: 1_000_000, membershipLimit: 1_000_000, sendInvitationEmail: async () => {} }),

@@ -66,12 +66,21 @@ export const insertMembership = async (
 export const alreadyAMember = (): LapseError =>
   new LapseError('already_a_member', { field: 'user', detail: 'Change the role of the membership instead.' })
 
-/** Takes away the memberships that fulfil `condition`, each with its event. */
+/** Members whom one statement removes: it has to end before the timeout of statements. */
+const membersBatch = 1_000
+
+/** Takes away the memberships that fulfil `condition`, each with its event, batch after batch in the caller's transaction. */
 export const deleteMembers = async (tx: Sql, condition: Fragment, cause: Cause): Promise<void> => {
   const data = sql`jsonb_build_object('organization_id', c.organization_id, 'user_id', c.user_id,
     'before', jsonb_build_object('role', c.role))`
-  await tx.$queryRaw(sql`
-    WITH changed AS (DELETE FROM directory_membership WHERE ${condition} RETURNING *, ${now} AS at),
-    ${logged('membership', 'removed', cause, data)}
-    SELECT count(*) FROM changed`)
+  for (let removed = membersBatch; removed === membersBatch; ) {
+    const [row] = await tx.$queryRaw<{ n: number }[]>(sql`
+      WITH batch AS MATERIALIZED (
+        SELECT id FROM directory_membership WHERE ${condition} ORDER BY id LIMIT ${membersBatch}::int FOR UPDATE
+      ), changed AS (
+        DELETE FROM directory_membership m USING batch WHERE m.id = batch.id RETURNING m.*, ${now} AS at
+      ), ${logged('membership', 'removed', cause, data)}
+      SELECT count(*)::int AS n FROM changed`)
+    removed = row?.n ?? 0
+  }
 }

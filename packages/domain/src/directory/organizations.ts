@@ -5,7 +5,7 @@ import type { Ground } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import type { Page } from '../resources.ts'
 import type { CascadeVerb } from '../store/cascade.ts'
-import { empty, type Fragment, now, sql } from '../store/live.ts'
+import { among, empty, type Fragment, now, sql } from '../store/live.ts'
 import { deleteMembers } from './membership-store.ts'
 import { isAnId, json, lineOf, logged, named, referenceOf, where } from './shared.ts'
 
@@ -98,6 +98,18 @@ export class Organizations {
     return existing(await read(this.#ground.sql, idOrReference))
   }
 
+  /** Those of these ids that there are, deleted ones too, by their ids: one statement for all. */
+  async getAll(ids: readonly string[]): Promise<ReadonlyMap<string, Organization>> {
+    const found = new Map<string, Organization>()
+    for (let from = 0; from < ids.length; from += readTogether) {
+      const rows = await this.#ground.sql.$queryRaw<Organization[]>(
+        sql`SELECT ${fields} FROM directory_organization WHERE ${among(ids.slice(from, from + readTogether))}`,
+      )
+      for (const row of rows) found.set(row.id, row)
+    }
+    return found
+  }
+
   /** Newest first. */
   list(filter: OrganizationFilter = {}, page: Page = {}): Promise<Organization[]> {
     const { status, reference } = filter
@@ -182,6 +194,9 @@ export class Organizations {
     return value
   }
 }
+
+/** Ids in one parameter: more would only make one statement longer than others may take. */
+const readTogether = 1_000
 
 /** A large organization takes its time; what must not wait for it gives up waiting. */
 const patient = { lockMs: 30_000, timeoutMs: 5 * 60_000 }

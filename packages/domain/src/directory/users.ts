@@ -128,11 +128,13 @@ export class Users {
       const user = existing(await read(tx, sql`id = ${id}::uuid`, forUpdate))
       // For what they have joined in between. From here on they join nothing more.
       await lockOrganizationsOf(tx, id)
-      const memberships = await tx.$queryRaw<Membership[]>(
-        sql`SELECT ${membershipFields} FROM directory_membership WHERE user_id = ${id}::uuid ORDER BY id`,
-      )
-      for (const membership of memberships)
-        await removeMember(work, membership, { ...manual(by), trigger: 'cascade' }, by)
+      for (let more = true; more; ) {
+        const memberships = await tx.$queryRaw<Membership[]>(sql`
+          SELECT ${membershipFields} FROM directory_membership WHERE user_id = ${id}::uuid ORDER BY id LIMIT ${atATime}::int`)
+        for (const membership of memberships)
+          await removeMember(work, membership, { ...manual(by), trigger: 'cascade' }, by)
+        more = memberships.length === atATime
+      }
       await cascade(work, 'revoke', { kind: 'session', subject: id }, by)
       for (const kind of ['verification', 'invite'])
         await cascade(work, 'revoke', { kind, subject: user.canonical }, by)
@@ -297,11 +299,16 @@ const takenError = (field: 'email' | 'reference'): LapseError =>
     ? new LapseError('address_taken', { field, detail: 'Find that user by the address, and use or change them.' })
     : new LapseError('reference_taken', { field, detail: 'Another user has it.' })
 
+/** Memberships that are held in memory while they are removed. */
+const atATime = 500
+
 const lockOrganizationsOf = (tx: Sql, userId: string) =>
-  tx.$queryRaw(sql`
-    SELECT id FROM directory_organization
-    WHERE id IN (SELECT organization_id FROM directory_membership WHERE user_id = ${userId}::uuid)
-    ORDER BY id FOR UPDATE`)
+  tx.$executeRaw(sql`
+    SELECT count(*) FROM (
+      SELECT id FROM directory_organization
+      WHERE id IN (SELECT organization_id FROM directory_membership WHERE user_id = ${userId}::uuid)
+      ORDER BY id FOR UPDATE
+    ) AS held`)
 
 /** What the audit may keep. */
 const traceOf = (user: User) => ({ reference: user.reference, verified: user.verifiedAt !== null })

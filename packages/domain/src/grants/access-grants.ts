@@ -116,7 +116,9 @@ export class AccessGrants {
   /** Whether it holds now, by the database's clock. One indexed read. @throws LapseError `invalid` */
   async check({ organization, ...triple }: Triple & Place): Promise<GrantVerdict> {
     checkTriple(triple)
-    return this.#verdict(await readStanding(this.#ground.sql, triple, organization))
+    const standing = await readStanding(this.#ground.sql, triple, organization)
+    await this.#lapse([standing])
+    return verdictOf(standing)
   }
 
   /** Up to 100 at once, in their order. @throws LapseError `invalid`; `field` begins with `items` and an index */
@@ -124,7 +126,8 @@ export class AccessGrants {
     atMost('items', triples, mostChecks)
     for (const [i, triple] of triples.entries()) checkTriple(triple, `items.${i}.`)
     const found = await readStandings(this.#ground.sql, triples, organization)
-    return Promise.all(found.map((standing) => this.#verdict(standing)))
+    await this.#lapse(found)
+    return found.map(verdictOf)
   }
 
   /** Newest first. */
@@ -167,13 +170,19 @@ export class AccessGrants {
     return rows.map((row) => grantOf(resourceOf(row, this.#ground.registry)))
   }
 
-  /** What is over is lapsed on the way; the answer stands whatever becomes of that. */
-  async #verdict({ until, over }: Standing): Promise<GrantVerdict> {
-    const { resources } = this.#ground
-    await Promise.all((over ?? []).map((id) => resources.check('access-grant', id).catch(() => {})))
-    return { allowed: until !== null, until }
+  /** The first that are over are lapsed on the way; the answer stands whatever becomes of that. */
+  async #lapse(standings: readonly Standing[]): Promise<void> {
+    const { resources, report } = this.#ground
+    const over = standings.flatMap((standing) => standing.over ?? []).slice(0, mostLapsed)
+    const lapsing = over.map((id) => resources.check('access-grant', id).catch((error) => report(error, 'lapse')))
+    await Promise.all(lapsing)
   }
 }
+
+/** As many as a check lapses: fewer than there are connections. The rest is denied all the same, and the sweep's. */
+const mostLapsed = 5
+
+const verdictOf = ({ until }: Standing): GrantVerdict => ({ allowed: until !== null, until })
 
 const alone: Path = () => ''
 

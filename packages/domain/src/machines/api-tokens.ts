@@ -111,7 +111,8 @@ export class ApiTokens {
     const missing = notCovered(apiToken.payload.scopes, scopes)
     if (missing.length > 0) return { status: 'out_of_scope', apiToken, missing }
     // It is good, whether or not that can be written down.
-    if (isIdle(row)) await touchToken(this.#ground.sql, row.id).catch(() => {})
+    if (isIdle(row))
+      await touchToken(this.#ground.sql, row.id).catch((error) => this.#ground.report(error, 'token-touch'))
     return { status: 'valid', apiToken }
   }
 

@@ -209,12 +209,11 @@ export class Invites {
       { kind: 'invite', subject: user.canonical, live: true },
       { limit: 200 },
     )
-    return Promise.all(
-      invites.map(async (invite) => ({
-        invite: invite as Invite,
-        organization: await this.#organizations.get(invite.organizationId ?? ''),
-      })),
-    )
+    const organizations = await this.#organizations.getAll(invites.map((invite) => invite.organizationId ?? ''))
+    return invites.flatMap((invite) => {
+      const organization = organizations.get(invite.organizationId ?? '')
+      return organization ? [{ invite: invite as Invite, organization }] : []
+    })
   }
 
   async #issue(work: Work, input: InviteInput, by: By, resendOf?: string) {

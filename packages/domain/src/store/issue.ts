@@ -112,6 +112,23 @@ export const insertResources = (
 /** Two bulks that want the same references wait for each other in one order, or they would deadlock. */
 const inOneOrder = sql`ORDER BY kind, reference, ordinality`
 
+/** Drafts of one statement: they are one parameter, and it has to end before the timeout of statements. */
+export const issuedBatch = 1_000
+
+/**
+ * The places of drafts, batch after batch. Of several batches in the order in which a statement takes references, so that two
+ * bulks that want the same ones wait for each other in one order.
+ */
+export const batchesOf = (drafts: readonly Draft[]): number[][] => {
+  const places = [...drafts.keys()]
+  if (drafts.length <= issuedBatch) return [places]
+  const key = (place: number) => `${drafts[place]?.kind}\0${drafts[place]?.reference ?? ''}`
+  places.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a - b))
+  return Array.from({ length: Math.ceil(places.length / issuedBatch) }, (_, i) =>
+    places.slice(i * issuedBatch, (i + 1) * issuedBatch),
+  )
+}
+
 /**
  * The organizations that they are issued in, held until the commit: whoever suspends or deletes one waits for us and then
  * finds what we have issued, or we wait for them and see that it is not active. The clock is read after that.

@@ -162,18 +162,26 @@ export const enableEndpoint = (tx: Sql, id: string, deed: Deed) =>
     deed,
   )
 
+/** Deliveries that one statement cancels: it takes some milliseconds, and nobody waits longer for a lock on one. */
+const cancelledBatch = 1_000
+
 /**
- * Its deliveries come first, for whoever settles one locks in that order. One that somebody has in hand is passed by, and
- * so are those beyond what a statement does in good time: they are cancelled when they would be tried again.
+ * Cancels the next batch of what waits for an endpoint, and answers whether there may be more. Deliveries come before their
+ * endpoint, for whoever settles one locks in that order. One that a worker has in hand is passed by: it is cancelled when it
+ * would be tried again.
  */
-export const deleteEndpoint = async (tx: Sql, id: string, deed: Deed) => {
-  await tx.$executeRaw(sql`
+export const cancelWaiting = async (tx: Sql, id: string): Promise<boolean> => {
+  const cancelled = await tx.$executeRaw(sql`
     WITH waiting AS MATERIALIZED (
       SELECT id FROM delivery
-      WHERE channel = 'webhook' AND status IN ('pending', 'failed') AND target = ${id} LIMIT 100000 FOR UPDATE SKIP LOCKED
+      WHERE channel = 'webhook' AND status IN ('pending', 'failed') AND target = ${id}
+      LIMIT ${cancelledBatch}::int FOR UPDATE SKIP LOCKED
     )
     UPDATE delivery d SET status = 'cancelled', settled_at = ${now}, next_attempt_at = NULL, leased_until = NULL,
       last_error = 'its endpoint was deleted'
     FROM waiting w WHERE d.id = w.id`)
-  return changed(tx, sql`DELETE FROM webhook_endpoint WHERE id = ${id}::uuid RETURNING *, ${now} AS at`, deed)
+  return cancelled === cancelledBatch
 }
+
+export const deleteEndpoint = (tx: Sql, id: string, deed: Deed) =>
+  changed(tx, sql`DELETE FROM webhook_endpoint WHERE id = ${id}::uuid RETURNING *, ${now} AS at`, deed)

@@ -21,6 +21,7 @@ import {
   type WebhookEndpointInput,
 } from './endpoint.ts'
 import {
+  cancelWaiting,
   changeEndpoint,
   countEndpoints,
   type Deed,
@@ -179,15 +180,27 @@ export class WebhookEndpoints {
     })
   }
 
-  /** What waits for it is cancelled. @throws LapseError `not_found` */
+  /**
+   * What waits for it is cancelled, in batches that commit on their own. With more than one it is disabled before the second,
+   * so that nothing is added meanwhile; whoever dies in between leaves it disabled, and it can be deleted again.
+   *
+   * @throws LapseError `not_found`
+   */
   async delete(id: string, by: By = {}): Promise<WebhookEndpoint> {
-    const { value } = await this.#ground.commit(async ({ tx }) => {
-      const was = existing(await readEndpoint(tx, id))
-      const deed: Deed = { type: 'deleted', cause: manual(by), data: { before: toldOf(was) } }
-      await forgetLane(tx, 'webhook', was.id)
-      return existing(await deleteEndpoint(tx, was.id, deed))
-    })
-    return value
+    for (;;) {
+      const { value } = await this.#ground.commit(async ({ tx }) => {
+        const was = existing(await readEndpoint(tx, id))
+        const more = await cancelWaiting(tx, was.id)
+        const cause = manual(by)
+        if (!more) {
+          await forgetLane(tx, 'webhook', was.id)
+          return existing(await deleteEndpoint(tx, was.id, { type: 'deleted', cause, data: { before: toldOf(was) } }))
+        }
+        await disableEndpoint(tx, was.id, 'it is being deleted', { type: 'disabled', cause, data: {} })
+        return undefined
+      })
+      if (value) return value
+    }
   }
 
   /** Sends it a `lapse.test`, although it may be disabled; its delivery tells how that goes. @throws LapseError `not_found` */

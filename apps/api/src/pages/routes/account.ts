@@ -1,5 +1,4 @@
 import type { FastifyReply } from 'fastify'
-import type { Organization } from 'lapse'
 import { z } from 'zod'
 import { forgetSession } from '../../http/cookie.ts'
 import type { App } from '../../routes/route.ts'
@@ -19,10 +18,10 @@ const toAccount = (reply: FastifyReply) => reply.redirect('/account', 303)
 export const accountRoutes = (app: App, { lapse, redeem }: PagesContext): void => {
   const membershipsOf = async (user: string) => {
     const memberships = await lapse.memberships.list({ user }, { limit: 200 })
-    const organizations = await Promise.all(memberships.map((one) => lapse.organizations.get(one.organizationId)))
-    return memberships.flatMap(({ role }, i) => {
-      const { name, status } = organizations[i] as Organization
-      return status === 'active' ? { organization: name, role } : []
+    const organizations = await lapse.organizations.getAll(memberships.map((one) => one.organizationId))
+    return memberships.flatMap(({ role, organizationId }) => {
+      const organization = organizations.get(organizationId)
+      return organization?.status === 'active' ? { organization: organization.name, role } : []
     })
   }
 

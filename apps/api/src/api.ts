@@ -26,9 +26,11 @@ export const startApi = async (env: Env, config: LapseConfig, log: Logger) => {
     await app.listen({ host: env.HOST, port: env.PORT })
     const { port } = app.server.address() as AddressInfo
     // Here too: a worker that is gone tells nobody.
-    const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) =>
-      log.warn({ err: error }, 'could not look for alerts'),
-    )
+    const watching = startWatch(lapse, {
+      everyMs: env.LAPSE_WATCH_SECONDS * 1_000,
+      onError: (error) => log.warn({ err: error }, 'could not look for alerts'),
+      onRedis: ({ status }, text) => (status === 'ok' ? log.info(text) : log.error(text)),
+    })
     return {
       url: `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`,
       /** Takes no new connection, finishes what it has begun, and lets go of the services. */

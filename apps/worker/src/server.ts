@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { describeRedis, type RedisState } from 'lapse'
 import type { Metrics } from './metrics.ts'
 
 export interface HealthServer {
@@ -12,13 +13,15 @@ export const startHealthServer = async (
   address: { host: string; port: number },
   metrics: Metrics,
   isReady: () => boolean,
+  redis: () => RedisState,
 ): Promise<HealthServer> => {
   const server = createServer(async (request, response) => {
     const send = (status: number, body: string, type = 'text/plain; charset=utf-8') =>
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
     const path = request.url?.split('?')[0]
     if (path === '/healthz') return send(200, 'alive\n')
-    if (path === '/readyz') return isReady() ? send(200, 'ready\n') : send(503, 'no sweep has succeeded lately\n')
+    if (path === '/readyz')
+      return isReady() ? send(200, readyText(redis())) : send(503, 'no sweep has succeeded lately\n')
     if (path !== '/metrics') return send(404, 'Only /healthz, /readyz and /metrics are here.\n')
     try {
       return send(200, await metrics.registry.metrics(), metrics.registry.contentType)
@@ -32,6 +35,10 @@ export const startHealthServer = async (
   const { port } = server.address() as AddressInfo
   return { url: `http://${address.host}:${port}`, close: () => closing(server) }
 }
+
+/** Without Redis it does its work all the same: it sweeps every second. */
+const readyText = (redis: RedisState): string =>
+  redis.status === 'ok' ? 'ready\n' : `ready, without Redis. ${describeRedis(redis)}\n`
 
 const closing = (server: Server) =>
   new Promise<void>((resolve) => {

@@ -97,7 +97,12 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
 
   const runners = [
     // All of them meet in one look: more would only be fetched before the first of them starts.
-    new TimerRunners(lapse, redis, (place) => run('timers', 20, place)),
+    new TimerRunners(
+      lapse,
+      redis,
+      (place) => run('timers', 20, place),
+      (error) => onError('timer-runners', error),
+    ),
     run('handler', 20),
     run('webhook', 50),
     run('call', 50),
@@ -106,7 +111,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
     // than a second's worth.
     ...(mailer ? [run('email', Math.min(env.LAPSE_MAIL_CONNECTIONS, env.LAPSE_MAIL_RATE))] : []),
   ]
-  const alarm = new Alarm(lapse.queues, { skewMs: () => net.skewMs, ring: (kind) => engine.ring(kind) })
+  const alarm = new Alarm(lapse.queues, {
+    skewMs: () => net.skewMs,
+    ring: (kind) => engine.ring(kind),
+    onError: (error) => onError('alarm', error),
+  })
   // After the runners: with an empty Redis it arms everything again, and what is due meanwhile must not wait for that.
   await net.start()
   if (env.LAPSE_CLEANUP_ON_START)
@@ -114,8 +123,17 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
       ({ removed, answers, notices }) => log.info({ removed, answers, notices }, 'cleaned up'),
       (error) => onError('cleanup', error),
     )
-  const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) => onError('watch', error))
-  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => net.isHealthy)
+  const watching = startWatch(lapse, {
+    everyMs: env.LAPSE_WATCH_SECONDS * 1_000,
+    onError: (error) => onError('watch', error),
+    onRedis: ({ status }, text) => (status === 'ok' ? log.info(text) : log.error(text)),
+  })
+  const health = await startHealthServer(
+    { host: env.HOST, port: env.LAPSE_WORKER_PORT },
+    metrics,
+    () => net.isHealthy,
+    () => lapse.queues.health.state,
+  )
 
   return {
     url: health.url,

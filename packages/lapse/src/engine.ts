@@ -99,6 +99,8 @@ export class Engine {
 
   /** Enqueues deliveries whose time has come and that Redis may have lost. */
   async feed(): Promise<void> {
+    // The sweep waits for this, and comes every second while Redis is bad.
+    if (!(await this.#queues.health.isUsable())) return
     for (const channel of channels) {
       const full = this.#options.full ?? {}
       const room = await appetite(this.#queues, channel, full).catch(() => 0)

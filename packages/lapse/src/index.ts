@@ -150,12 +150,15 @@ export {
 } from '@lapse/domain'
 export {
   Alarm,
+  describeRedis,
   done,
   isCluster,
   type Place,
   type Processor,
   type QueueName,
   type Queues,
+  type RedisState,
+  RetryDelay,
   type Runner,
   scheduleUpkeep,
   startRunner,

@@ -20,6 +20,7 @@ import {
   invite,
   type Kind,
   LapseError,
+  type Observation,
   type Page,
   promoCode,
   type Request,
@@ -254,6 +255,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       // That mails wait for long must not wait behind them.
       await this.#enqueue(owed.map((one) => ({ ...one, urgent: true })))
     },
+    /** Raises what this process has seen itself, at once. While it sees that, it must say so again every five minutes. */
+    report: async (seen: Observation): Promise<void> => {
+      const owed = await this.#domain.alerts.report(seen)
+      await this.#enqueue(owed.map((one) => ({ ...one, urgent: true })))
+    },
   }
 
   /** What a restore of PostgreSQL from a backup has lost, as far as Redis knows of it. */
@@ -288,8 +294,12 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   }
 
   /** What could not be told is fed by the sweep. */
-  #enqueue(owed: Parameters<typeof enqueueDeliveries>[1]): Promise<void> {
-    return enqueueDeliveries(this.queues, owed).catch((error) => this.#options.onError?.(error))
+  async #enqueue(owed: Parameters<typeof enqueueDeliveries>[1]): Promise<void> {
+    if (!(await this.queues.health.isUsable())) return
+    await enqueueDeliveries(this.queues, owed).catch((error) => {
+      this.queues.health.failed(error)
+      this.#options.onError?.(error)
+    })
   }
 
   /**

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { isReadable } from './jobs.ts'
 import type { Queues } from './queues.ts'
+import { RetryDelay } from './retry-delay.ts'
 import { scorePerMs } from './timers.ts'
 
 /** So often somebody looks for what has come in, and whoever rings says that they still do. */
 const beatMs = 1_000
+
+/** While Redis refuses, it is asked less and less often, and again so soon after that. */
+const maxRetryMs = 4_000
 
 /** Whoever rings and dies is followed by another after this. */
 const leaseMs = 3_000
@@ -27,6 +31,7 @@ export interface AlarmOptions {
   /** By how much this process's clock is ahead of the database's. */
   readonly skewMs: () => number
   readonly ring: (kind: string) => void
+  readonly onError?: (error: unknown) => void
 }
 
 /**
@@ -41,6 +46,7 @@ export class Alarm {
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> = Promise.resolve()
   #stopped = false
+  readonly #retryDelay = new RetryDelay({ initialMs: beatMs, maxMs: maxRetryMs })
   /** By the process's monotonic clock. */
   #mineUntil = Number.NEGATIVE_INFINITY
   /** Of the last timer that it has rung for. */
@@ -64,8 +70,14 @@ export class Alarm {
     if (this.#stopped) return
     this.#timer = setTimeout(() => {
       before()
-      // While Redis is away there is nothing to ring for: the net sweeps.
-      this.#looking = this.#look().catch(() => this.#lookIn(beatMs))
+      // While Redis is away or refuses there is nothing to ring for: the net sweeps.
+      this.#looking = this.#look().then(
+        () => this.#retryDelay.reset(),
+        (error) => {
+          this.#options.onError?.(error)
+          this.#lookIn(this.#retryDelay.next())
+        },
+      )
     }, ms)
   }
 

@@ -43,7 +43,12 @@ export class Divisions {
   async claim(): Promise<void> {
     if (performance.now() - this.#claimedAt < claimMs) return
     this.#claimedAt = performance.now()
-    await this.#redis.eval(claimScript, 1, this.#key, this.own)
+    try {
+      await this.#redis.eval(claimScript, 1, this.#key, this.own)
+    } catch (error) {
+      this.#claimedAt = Number.NEGATIVE_INFINITY
+      throw error
+    }
   }
 
   /** All that are in use or still hold timers, one's own first, and then those that were last claimed. */

@@ -7,6 +7,7 @@ import { machines } from './machines.mjs'
 import { members } from './members.mjs'
 import { outbound } from './outbound.mjs'
 import { people } from './people.mjs'
+import { redis } from './redis.mjs'
 import { timers } from './timers.mjs'
 
 /**
@@ -27,6 +28,7 @@ export const mutants = [
   ...issuing.map(whole('Lives, versions, references and uses')),
   ...database.map(whole('What PostgreSQL holds')),
   ...timers.map(whole('Timers')),
+  ...redis.map(whole('Redis that refuses writes')),
   ...deliveries.map(whole('Deliveries')),
   ...outbound.map(whole('Calls, webhooks and mails')),
   ...members.map(whole('Organizations, members and invites')),

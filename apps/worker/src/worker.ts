@@ -42,6 +42,8 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger) =>
   const isNews = newsOnly()
   const onError = (where: string, error: unknown) => {
     metrics.failed(where)
+    // How Redis is, is logged when it changes.
+    if (lapse.queues.health.refused(error)) return
     if (isNews(where, error)) log.warn({ where, err: error }, 'survived an error')
   }
   const lapse: Lapse = createLapse({

@@ -78,13 +78,17 @@ export class RedisHealth {
     return isStale && (await checking).status === 'ok'
   }
 
-  /** A command has failed: a refusal shorter than a beat is noticed by that alone. */
-  failed(error: unknown): void {
+  /** Notes whether this error is a refusal of Redis': one that is shorter than a beat is noticed by that alone. */
+  refused(error: unknown): boolean {
     const refusal = refusalOf(error)
-    if (refusal !== undefined && known.test(refusal)) {
-      this.#become({ status: 'refusing', reason: refusal })
-      return
-    }
+    if (refusal === undefined || !known.test(refusal)) return false
+    this.#become({ status: 'refusing', reason: refusal })
+    return true
+  }
+
+  /** A command of Redis has failed. What is no refusal may be an absence, or a fault of the command: a probe tells. */
+  failed(error: unknown): void {
+    if (this.refused(error)) return
     this.#checkedAt = Number.NEGATIVE_INFINITY
     void this.check()
   }
@@ -140,7 +144,7 @@ const known = /\b(READONLY|NOREPLICAS|MISCONF|OOM|MASTERDOWN|CLUSTERDOWN|LOADING
 
 /** What Redis answered, without the script that asked; `undefined` when it did not answer. */
 const refusalOf = (error: unknown): string | undefined => {
-  const reply = (error as { lastNodeError?: unknown }).lastNodeError ?? error
+  const reply = (error as { lastNodeError?: unknown } | null)?.lastNodeError ?? error
   if (!(reply instanceof Error) || reply.name !== 'ReplyError') return undefined
   return reply.message.split(' script: ')[0]?.trim()
 }

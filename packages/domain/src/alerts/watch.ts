@@ -70,7 +70,8 @@ export const watch = (database: Database, { limits = {}, operatorEmail }: WatchO
   database.transaction(async (tx) => {
     const [turn] = await tx.$queryRaw<[{ mine: boolean; at: Date }]>(sql`
       SELECT pg_try_advisory_xact_lock(${turnKey}) AS mine, ${now} AS at`)
-    return turn.mine ? settleAll(tx, await examine(tx, limits), turn.at, operatorEmail) : []
+    if (!turn.mine) return []
+    return settleAll(tx, await examine(tx, limits), turn.at, operatorEmail)
   })
 
 /** Raises at once what a process has seen itself. It waits for its turn: nobody else has seen it. */

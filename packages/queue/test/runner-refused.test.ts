@@ -70,7 +70,6 @@ describe('while Redis refuses writes', () => {
     // However fast the machine: what is bounded is how often it asks.
     await sleep(5_000)
     const asked = (await commandsOf(redis.url)) - commands
-    // FIGURE
     // By the second, for two runners and their connections.
     expect({ errors: errors.length / 5 < 10, commands: asked / 5 < 100 }).toEqual({ errors: true, commands: true })
     calls.length = 0

@@ -8,6 +8,7 @@ import { members } from './members.mjs'
 import { outbound } from './outbound.mjs'
 import { people } from './people.mjs'
 import { process } from './process.mjs'
+import { redis } from './redis.mjs'
 import { timers } from './timers.mjs'
 
 /**
@@ -28,6 +29,7 @@ export const mutants = [
   ...issuing.map(whole('Lives, versions, references and uses')),
   ...database.map(whole('What PostgreSQL holds')),
   ...timers.map(whole('Timers')),
+  ...redis.map(whole('Redis that refuses writes')),
   ...deliveries.map(whole('Deliveries')),
   ...outbound.map(whole('Calls, webhooks and mails')),
   ...members.map(whole('Organizations, members and invites')),

@@ -33,7 +33,11 @@ export const startApi = async (env: Env, config: LapseConfig, log: Logger, stop:
       log.warn('LAPSE_BOARD_PASSWORD is shorter than 12 characters. Choose a longer one.')
     starting = undefined
     // Here too: a worker that is gone tells nobody.
-    const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) => onError('watch', error))
+    const watching = startWatch(lapse, {
+      everyMs: env.LAPSE_WATCH_SECONDS * 1_000,
+      onError: (error) => onError('watch', error),
+      onRedis: ({ status }, text) => (status === 'ok' ? log.info(text) : log.error(text)),
+    })
     return {
       url: `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`,
       /** Takes no new connection, finishes what it has begun, and lets go of the services. */

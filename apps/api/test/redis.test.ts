@@ -1,4 +1,4 @@
-import { privateRedis, startProcess, until } from '@lapse/testkit'
+import { acceptWrites, askRedis, privateRedis, refuseWrites, startProcess, until } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { board, caller, testApi, token } from './api.ts'
 
@@ -53,6 +53,27 @@ describe('Redis away', () => {
     expect((await call('GET', '/readyz')).body.redis).toBe('away')
     expect(performance.now() - start).toBeLessThan(4_000)
     redis.resume()
+  })
+
+  it('refusing writes: issuing answers 201 with a pending timer, and /readyz says why, in one write however many ask', async () => {
+    const redis = await privateRedis()
+    const { call } = await testApi({ redis })
+    await refuseWrites(redis.url, 'NOREPLICAS')
+    const issued = await Promise.all(Array.from({ length: 20 }, () => call('POST', '/v1/resources', { kind: 'pass' })))
+    expect(new Set(issued.map(({ status, body }) => `${status} ${body.timer}`))).toEqual(new Set(['201 pending']))
+    const refusedWrites = () =>
+      askRedis(redis.url, async (client) =>
+        Number(/cmdstat_set:.*rejected_calls=(\d+)/.exec(await client.info('commandstats'))?.[1]),
+      )
+    const [before, began] = [await refusedWrites(), performance.now()]
+    const answers = await Promise.all(Array.from({ length: 300 }, () => call('GET', '/readyz')))
+    expect(new Set(answers.map(({ status, body }) => `${status} ${body.redis} ${body.redis_detail}`))).toEqual(
+      new Set(['200 refusing NOREPLICAS Not enough good replicas to write.']),
+    )
+    // Twice a second at most.
+    expect((await refusedWrites()) - before).toBeLessThanOrEqual(Math.ceil((performance.now() - began) / 500) + 1)
+    await acceptWrites(redis.url, 'NOREPLICAS')
+    await until(async () => (await call('POST', '/v1/resources', { kind: 'pass' })).body.timer === 'armed')
   })
 
   it('an API that starts meanwhile works, and arms timers once Redis is there', async () => {

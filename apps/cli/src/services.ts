@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
-import { commonVariables, createLapse, type Lapse, lapseOptions, loadConfig, readEnvironment } from 'lapse'
+import {
+  commonVariables,
+  createLapse,
+  describeRedis,
+  type Lapse,
+  lapseOptions,
+  loadConfig,
+  readEnvironment,
+} from 'lapse'
 import { Failure } from './failure.ts'
 import { note } from './output.ts'
 
@@ -39,10 +47,9 @@ export const withLapse = async <T>(act: (lapse: Lapse) => Promise<T>): Promise<T
   }
 }
 
-/** @throws Failure when Redis does not answer */
+/** @throws Failure when Redis does not answer, or accepts no writes */
 export const requireRedis = async ({ queues }: Lapse): Promise<void> => {
   await queues.begun
-  await queues.redis.ping().catch((error: Error) => {
-    throw new Failure(`Redis cannot be reached: ${error.message}. Check REDIS_URL; "lapse doctor" says more.`)
-  })
+  const state = await queues.health.check()
+  if (state.status !== 'ok') throw new Failure(`${describeRedis(state)} "lapse doctor" says more.`)
 }

@@ -1,4 +1,4 @@
-import { privateRedis } from '@lapse/testkit'
+import { privateRedis, refusals, refuseWrites } from '@lapse/testkit'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { stage } from './stage.ts'
 
@@ -109,6 +109,24 @@ describe('lapse doctor', () => {
     expect(wrong).toContainEqual(expect.stringMatching(/^redis: .*allkeys-lru.*Set it to noeviction/))
     expect(warnings).toContainEqual(expect.stringMatching(/^redis: .*appendonly yes/))
   })
+
+  it.each(refusals)(
+    'finds a Redis that refuses writes with %s, and says so in its words, and what to do',
+    async (refusal) => {
+      const redis = await privateRedis({ appendonly: true })
+      await refuseWrites(redis.url, refusal)
+      const { wrong, well } = await findings({ REDIS_URL: redis.url })
+      expect(wrong).toContainEqual(
+        expect.stringMatching(new RegExp(`^redis: Redis refuses writes: ${refusal} .*\\. .*sweep`)),
+      )
+      expect(well.filter((text) => text.startsWith('redis'))).toEqual([])
+      const rearm = await app.runWith({ REDIS_URL: redis.url }, 'rearm')
+      expect([rearm.code, rearm.err]).toEqual([
+        1,
+        expect.stringMatching(new RegExp(`^Redis refuses writes: ${refusal} `)),
+      ])
+    },
+  )
 
   it('looks at the rest when Redis is away, or PostgreSQL is', async () => {
     const redis = await privateRedis()

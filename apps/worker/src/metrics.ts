@@ -97,6 +97,8 @@ export const createMetrics = (lapse: Lapse) => {
     labelNames: ['queue', 'state'],
     registers,
     async collect() {
+      // It would be waited for once for each queue.
+      if (lapse.queues.health.state.status === 'away') return
       for (const queue of lapse.queues.all) {
         const counts = await asked(queue.getJobCounts('delayed', 'waiting', 'active', 'prioritized'), {})
         for (const [state, count] of Object.entries(counts)) this.set({ queue: queue.name, state }, count)

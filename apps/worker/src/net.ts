@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Engine, type Lapse, scheduleUpkeep, spanOf, type UpkeepIntervals } from 'lapse'
 
 const beatMs = 1_000
+
+/** After a beat that took its time. */
+const restMs = 100
 
 /** A clock that is off by more than this cannot be trusted to fire timers. */
 const tolerableSkewMs = 1_000
@@ -8,8 +12,8 @@ const tolerableSkewMs = 1_000
 /**
  * The safety net, on a timer of the worker's own that needs nobody.
  *
- * Every second it asks whether timers can be relied on. When Redis is away, or this machine's clock is off, they cannot,
- * and it sweeps each time. When Redis has forgotten (flushed, failed over, restored), it brings the schedules and the
+ * Every second it asks whether timers can be relied on. When Redis is away or accepts no writes, or this machine's clock is
+ * off, they cannot, and it sweeps each time, without waiting for Redis. When Redis has forgotten (flushed, failed over, restored), it brings the schedules and the
  * timers back. And when the scheduled sweep has not come, it sweeps.
  */
 export class Net {
@@ -21,8 +25,10 @@ export class Net {
   #beating: Promise<void> = Promise.resolve()
   /** By the process's monotonic clock, as all durations here. */
   #sweptAt = Number.NEGATIVE_INFINITY
-  #redisWasAway = true
+  #redis: 'well' | 'forgetful' | 'bad' | 'slow' = 'well'
+  #redisWasBad = true
   #skewMs = 0
+  readonly #sweeping = new Set<Promise<void>>()
 
   constructor(
     lapse: Lapse,
@@ -34,29 +40,32 @@ export class Net {
     this.#engine = engine
     this.#intervals = intervals
     this.#onError = onError
-    // An absence shorter than a beat loses timers too: those that producers could not arm meanwhile.
-    const away = () => {
-      this.#redisWasAway = true
+    // An absence or a refusal shorter than a beat loses timers too: those that producers could not arm meanwhile.
+    const wasBad = () => {
+      this.#redisWasBad = true
     }
     // Of a cluster, that of one node.
-    lapse.queues.redis.on('close', away).on('-node', away)
+    lapse.queues.redis.on('close', wasBad).on('-node', wasBad)
+    lapse.queues.health.onChange(wasBad)
   }
 
   /** The first beat does it all: sweeps what was missed, schedules, looks ahead. */
   async start(): Promise<void> {
     await this.#beat()
-    const next = () => {
+    const next = (inMs: number) => {
       this.#timer = setTimeout(() => {
-        this.#beating = this.#beat().then(next)
-      }, beatMs)
+        const began = performance.now()
+        this.#beating = this.#beat().then(() => next(Math.max(restMs, beatMs - (performance.now() - began))))
+      }, inMs)
     }
-    next()
+    next(beatMs)
   }
 
   async stop(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#beating
     clearTimeout(this.#timer)
+    await Promise.all(this.#sweeping)
   }
 
   /** By how much this machine's clock is ahead of the database's, where that is more than measuring it may be off. */
@@ -73,7 +82,7 @@ export class Net {
     await this.#engine.sweep()
     this.#sweptAt = performance.now()
     this.#skewMs = await this.#lapse.clockSkew()
-    if (this.#lapse.queues.redis.status === 'ready') await this.#guard('restored', () => this.#recognizeRestore())
+    if (await this.#lapse.queues.health.isUsable()) await this.#guard('restored', () => this.#recognizeRestore())
   }
 
   async #recognizeRestore(): Promise<void> {
@@ -89,27 +98,46 @@ export class Net {
   }
 
   async #beat(): Promise<void> {
-    const redis = await this.#redisState()
-    if (redis === 'away') this.#redisWasAway = true
-    else if (redis === 'forgetful' || this.#redisWasAway)
-      await this.#guard('re-arm', () => this.#rearm(redis === 'forgetful'))
-    const unreliable = redis === 'away' || Math.abs(this.#skewMs) > tolerableSkewMs
+    // By what the last beat found: while Redis hangs, an answer takes seconds.
+    const swept = this.#isUnreliable && this.#sweepForABeat()
+    this.#redis = await this.#redisState()
+    if (this.#redis === 'bad') this.#redisWasBad = true
+    await swept
+    if (this.#redis === 'forgetful' || (this.#redis === 'well' && this.#redisWasBad))
+      await this.#guard('re-arm', () => this.#rearm(this.#redis === 'forgetful'))
     const waited = performance.now() - this.#sweptAt
-    if (unreliable || waited > this.#intervals.sweep + 2 * beatMs) await this.#guard('sweep', () => this.sweep())
+    if (!swept && (this.#isUnreliable || waited > this.#intervals.sweep + 2 * beatMs)) await this.#sweepForABeat()
   }
 
-  async #redisState(): Promise<'well' | 'forgetful' | 'away'> {
-    try {
+  /** Whether timers may not fire. */
+  get #isUnreliable(): boolean {
+    return this.#redis === 'bad' || this.#redis === 'slow' || Math.abs(this.#skewMs) > tolerableSkewMs
+  }
+
+  /** A hook that takes its time holds its own kind up, and not the next sweep of the others. */
+  #sweepForABeat(): Promise<unknown> {
+    const sweeping = this.#guard('sweep', () => this.sweep()).finally(() => this.#sweeping.delete(sweeping))
+    this.#sweeping.add(sweeping)
+    return Promise.race([sweeping, sleep(beatMs, undefined, { ref: false })])
+  }
+
+  async #redisState(): Promise<'well' | 'forgetful' | 'bad' | 'slow'> {
+    const { health } = this.#lapse.queues
+    const ask = async () => {
+      if ((await health.check()).status !== 'ok') return 'bad'
       return (await this.#engine.isRemembered()) ? 'well' : 'forgetful'
-    } catch {
-      return 'away'
     }
+    const asked = ask().catch((error: unknown) => {
+      health.failed(error)
+      return 'bad' as const
+    })
+    return Promise.race([asked, sleep(beatMs, 'slow' as const, { ref: false })])
   }
 
   /** What is overdue first, then what is to come, and then what has become due between the two. */
   async #rearm(forgetful: boolean): Promise<void> {
     // Before, not after: the connection may break again meanwhile.
-    this.#redisWasAway = false
+    this.#redisWasBad = false
     try {
       if (forgetful) await this.#engine.beginAnew()
       await scheduleUpkeep(this.#lapse.queues, this.#intervals)
@@ -117,7 +145,7 @@ export class Net {
       await this.#engine.lookAhead()
       await this.sweep()
     } catch (error) {
-      this.#redisWasAway = true
+      this.#redisWasBad = true
       throw error
     }
   }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { describeRedis, type RedisState } from 'lapse'
 import type { Metrics } from './metrics.ts'
 
 export interface HealthServer {
@@ -15,6 +16,7 @@ export const startHealthServer = async (
   address: { host: string; port: number },
   metrics: Metrics,
   unready: () => string | undefined,
+  redis: () => RedisState,
 ): Promise<HealthServer> => {
   const server = createServer(async (request, response) => {
     const send = (status: number, body: string, type = 'text/plain; charset=utf-8') =>
@@ -22,7 +24,7 @@ export const startHealthServer = async (
     const path = request.url?.split('?')[0]
     if (path === '/healthz') return send(200, 'alive\n')
     const why = path === '/readyz' ? unready() : undefined
-    if (path === '/readyz') return why === undefined ? send(200, 'ready\n') : send(503, `${why}\n`)
+    if (path === '/readyz') return why === undefined ? send(200, readyText(redis())) : send(503, `${why}\n`)
     if (path !== '/metrics') return send(404, 'Only /healthz, /readyz and /metrics are here.\n')
     try {
       return send(200, await metrics.registry.metrics(), metrics.registry.contentType)
@@ -37,6 +39,10 @@ export const startHealthServer = async (
   const { port } = server.address() as AddressInfo
   return { url: `http://${address.host}:${port}`, close: () => closing(server) }
 }
+
+/** Without Redis it does its work all the same: it sweeps every second. */
+const readyText = (redis: RedisState): string =>
+  redis.status === 'ok' ? 'ready\n' : `ready, without Redis. ${describeRedis(redis)}\n`
 
 const closing = (server: Server) =>
   new Promise<void>((resolve) => {

@@ -1,6 +1,9 @@
-import { isCluster, type Lapse, type Place, type Runner, timerPlaces } from 'lapse'
+import { isCluster, type Lapse, type Place, RetryDelay, type Runner, timerPlaces } from 'lapse'
 
 const beatMs = 1_000
+
+/** While Redis is away or refuses, it is asked less and less often. */
+const maxRetryMs = 8_000
 
 /**
  * Runs the shards of the timers: of this worker's own number of them, and of every other number that somebody uses or that
@@ -26,10 +29,20 @@ export class TimerRunners {
     this.#start = start
     this.#onError = onError
     this.#run(lapse.queues.divisions.own)
+    const retryDelay = new RetryDelay({ initialMs: beatMs, maxMs: maxRetryMs })
     const beat = async (): Promise<void> => {
-      // While Redis is away everything stays as it is.
-      await this.#follow().catch((error) => this.#onError('shards', error))
-      if (!this.#stopped) this.#timer = setTimeout(beat, beatMs)
+      // While Redis is away or refuses, everything stays as it is.
+      const waitMs = await this.#follow().then(
+        () => {
+          retryDelay.reset()
+          return beatMs
+        },
+        (error) => {
+          this.#onError('shards', error)
+          return retryDelay.next()
+        },
+      )
+      if (!this.#stopped) this.#timer = setTimeout(beat, waitMs)
     }
     void beat()
   }

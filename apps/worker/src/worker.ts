@@ -35,11 +35,21 @@ const slots = { handler: 32, webhook: 100, call: 100 }
  * the first look-ahead take as long as there is work to do. `stop` ends both early.
  */
 export const startWorker = async (env: Env, config: LapseConfig, log: Logger, stop: AbortSignal) => {
-  const onError = survivor(log, (where) => metrics.failed(where))
+  const survived = survivor(log, (where) => metrics.failed(where))
+  const onError = (where: string, error: unknown) => {
+    // How Redis is, is logged when it changes.
+    if (lapse.queues.health.refused(error)) metrics.failed(where)
+    else survived(where, error)
+  }
   const lapse: Lapse = createLapse({ ...lapseOptions(env, config), onError: (error, where) => onError(where, error) })
   const metrics = createMetrics(lapse)
   let unready = (): string | undefined => 'starting: PostgreSQL and Redis are being looked at'
-  const health = await startHealthServer({ host: env.HOST, port: env.LAPSE_WORKER_PORT }, metrics, () => unready())
+  const health = await startHealthServer(
+    { host: env.HOST, port: env.LAPSE_WORKER_PORT },
+    metrics,
+    () => unready(),
+    () => lapse.queues.health.state,
+  )
   for (const warning of await unlessStopped(lapse.inspect(), stop)) log.warn(warning)
 
   const transport = config.mail?.transport ?? env.SMTP_URL
@@ -134,7 +144,11 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger, st
       ({ removed, answers, notices }) => log.info({ removed, answers, notices }, 'cleaned up'),
       (error) => onError('cleanup', error),
     )
-  const watching = startWatch(lapse, env.LAPSE_WATCH_SECONDS * 1_000, (error) => onError('watch', error))
+  const watching = startWatch(lapse, {
+    everyMs: env.LAPSE_WATCH_SECONDS * 1_000,
+    onError: (error) => onError('watch', error),
+    onRedis: ({ status }, text) => (status === 'ok' ? log.info(text) : log.error(text)),
+  })
 
   return {
     url: health.url,

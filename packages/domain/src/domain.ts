@@ -1,7 +1,7 @@
 import { type Advanced, type AdvanceOptions, advanceDue } from './advance.ts'
-import type { AlertLimits } from './alerts/conditions.ts'
+import type { AlertLimits, Observation } from './alerts/conditions.ts'
 import { markSwept, oldestPending, sinceSweep } from './alerts/measures.ts'
-import { listAlerts, watch } from './alerts/watch.ts'
+import { listAlerts, report, watch } from './alerts/watch.ts'
 import { type Cleaned, type CleanupOptions, cleanUp } from './cleanup.ts'
 import { type DatabaseOptions, openDatabase } from './database.ts'
 import { type Event, type EventFilter, type IdleWakeUp, listEvents, recordIdle } from './events.ts'
@@ -154,6 +154,7 @@ export const createDomain = ({
     /** What an operator should look at. */
     alerts: {
       watch: () => watch(database, { limits, operatorEmail }),
+      report: (observation: Observation) => report(database, { operatorEmail }, observation),
       list: () => listAlerts(database),
       oldestPending: () => oldestPending(database),
       sinceSweep: () => sinceSweep(database),

@@ -1,5 +1,5 @@
 export { type Advanced, nextTimer } from './advance.ts'
-export { type AlertLimits, type AlertName, alertNames } from './alerts/conditions.ts'
+export { type AlertLimits, type AlertName, alertNames, type Observation } from './alerts/conditions.ts'
 export type { Alert } from './alerts/watch.ts'
 export { type Backoff, backoff } from './backoff.ts'
 export type { BulkFilter, BulkOptions, BulkResult } from './bulk.ts'

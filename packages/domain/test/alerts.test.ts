@@ -1,3 +1,5 @@
+import { until } from '@lapse/testkit'
+import pg from 'pg'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createDomain, type Notice } from '../src/index.ts'
 import { membership, plain } from './kinds.ts'
@@ -266,5 +268,50 @@ describe('who is told', () => {
       ['webhook', asks],
     ])
     expect(owed.map(({ id }) => id).sort()).toEqual(rows.map(({ id }) => id).sort())
+  })
+})
+
+describe('what a process sees by itself', () => {
+  const seen = (detail = 'Redis refuses writes: NOREPLICAS Not enough good replicas to write.') =>
+    alerts.report({ name: 'redis-unavailable', value: 0, detail })
+
+  it('is raised at once, and told once, however often and by however many it is seen', async () => {
+    await Promise.all([seen(), seen(), seen()])
+    expect(await raised()).toEqual(['redis-unavailable'])
+    await seen('Redis refuses writes: OOM command not allowed.')
+    expect(await told()).toEqual([['lapse.alert.raised', 'redis-unavailable']])
+    expect((await alerts.list()).find(({ name }) => name === 'redis-unavailable')?.detail).toContain('OOM')
+  })
+
+  it('is not over because another process does not see it, until none has for five minutes', async () => {
+    await seen()
+    for (let minutes = 0; minutes < 12; minutes += 4) {
+      await wait(4 * minute)
+      await alerts.watch()
+      expect(await raised()).toEqual(['redis-unavailable'])
+      await seen()
+    }
+    await wait(5 * minute + second)
+    await alerts.watch()
+    expect([await raised(), (await told()).map(([type]) => type)]).toEqual([
+      [],
+      ['raised', 'cleared'].map((is) => `lapse.alert.${is}`),
+    ])
+  })
+
+  it('waits for its turn while another looks, and is not left to that one', async () => {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    await client.query(`BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.alert', 0))`)
+    const reporting = seen()
+    await until(
+      async () =>
+        (await sql<{ waiting: boolean }>(`SELECT true AS waiting FROM pg_locks WHERE NOT granted`)).length > 0,
+      { what: 'the report waiting' },
+    )
+    await client.query('COMMIT')
+    await client.end()
+    await reporting
+    expect(await raised()).toEqual(['redis-unavailable'])
   })
 })

@@ -5,15 +5,24 @@ import { enqueueDeliveries, type Queues, type Timers } from '@lapse/queue'
 export type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
 
 /**
+ * As many changes are on their way to Redis at most, some 50 MB of them: a burst of 50,000 ends fits in. A Redis that is
+ * slower than what is committed would fill the memory.
+ */
+const maxUnderWay = 100_000
+
+/**
  * Tells Redis what PostgreSQL has committed: new timers, timers to take back, side effects that are owed.
  *
- * It never throws: nothing depends on it. What could not be told comes with the look-ahead and the sweep.
+ * It never throws: nothing depends on it. What could not be told comes with the look-ahead and the sweep. While Redis is
+ * away or refuses writes nothing is sent, so that nothing waits for it.
  */
 export class AfterCommit {
   readonly #queues: Queues
   readonly #timers: Timers
   readonly #onError: (error: unknown) => void
   readonly #running = new Set<Promise<boolean>>()
+  #underWay = 0
+  #overflowed = false
 
   constructor(queues: Queues, timers: Timers, onError: (error: unknown) => void) {
     this.#queues = queues
@@ -44,19 +53,38 @@ export class AfterCommit {
   }
 
   #tell(timers: readonly Timer[], stale: readonly Timer[], owed: readonly Owed[]): Promise<boolean> {
-    if (timers.length + stale.length + owed.length === 0) return Promise.resolve(true)
-    const telling = this.#queues.begun
-      .then(() =>
-        Promise.all([this.#timers.disarm(stale), this.#timers.arm(timers), enqueueDeliveries(this.#queues, owed)]),
-      )
-      .then(
-        () => true,
-        (error) => {
-          this.#onError(error)
-          return false
-        },
-      )
+    const count = timers.length + stale.length + owed.length
+    if (count === 0) return Promise.resolve(true)
+    if (this.#isFull(count)) return Promise.resolve(false)
+    const send = async (): Promise<boolean> => {
+      await this.#queues.begun
+      if (!(await this.#queues.health.isUsable())) return false
+      await Promise.all([this.#timers.disarm(stale), this.#timers.arm(timers), enqueueDeliveries(this.#queues, owed)])
+      return true
+    }
+    const telling = send().catch((error: unknown) => {
+      this.#queues.health.failed(error)
+      this.#onError(error)
+      return false
+    })
     this.#running.add(telling)
-    return telling.finally(() => this.#running.delete(telling))
+    this.#underWay += count
+    return telling.finally(() => {
+      this.#running.delete(telling)
+      this.#underWay -= count
+    })
+  }
+
+  /** One change alone may be larger: it is sent in chunks. */
+  #isFull(count: number): boolean {
+    const isFull = this.#underWay > 0 && this.#underWay + count > maxUnderWay
+    if (isFull && !this.#overflowed)
+      this.#onError(
+        new Error(
+          `Redis is slower than what is committed: ${this.#underWay} changes wait. The look-ahead arms the rest.`,
+        ),
+      )
+    this.#overflowed = isFull
+    return isFull
   }
 }

@@ -1,5 +1,5 @@
 import { type DatabaseReport, type Domain, isUnavailable } from '@lapse/domain'
-import { inspectRedis, type Queues } from '@lapse/queue'
+import { describeRedis, inspectRedis, type Queues } from '@lapse/queue'
 
 /** Something would go wrong later, quietly; so it goes wrong now, and says why. */
 export class BootError extends Error {
@@ -25,7 +25,11 @@ export const databaseReport = (domain: Domain): Promise<DatabaseReport> =>
 export const inspect = async (domain: Domain, queues: Queues): Promise<string[]> => {
   const database = await databaseReport(domain)
   const redis = await reachable(queues)
-    .then(() => inspectRedis(queues.redis))
+    .then(() => Promise.all([inspectRedis(queues.redis), refusal(queues)]))
+    .then(([{ problems, warnings }, refused]) => ({
+      problems,
+      warnings: refused ? [`${refused} Timers wait meanwhile; the sweep ends what is due.`, ...warnings] : warnings,
+    }))
     .catch((error: unknown) => ({
       problems: [],
       warnings: [
@@ -40,6 +44,13 @@ export const inspect = async (domain: Domain, queues: Queues): Promise<string[]>
       `This machine's clock is ${Math.abs(database.clockSkewMs)} ms ${database.clockSkewMs > 0 ? 'ahead of' : 'behind'} the database's. The database's decides; until it is mended the sweep runs every second.`,
     )
   return warnings
+}
+
+/** That it refuses writes, in a sentence. @throws Error when it does not answer */
+export const refusal = async ({ health }: Queues): Promise<string | undefined> => {
+  const state = await health.check()
+  if (state.status === 'away') throw new Error(state.reason)
+  return state.status === 'refusing' ? describeRedis(state) : undefined
 }
 
 /** A connection that has just been made needs a moment. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Domain, nextTimer } from '@lapse/domain'
 import { inspectRedis, type Queues } from '@lapse/queue'
-import { type BootError, databaseReport, reachable, reasonOf } from './boot.ts'
+import { type BootError, databaseReport, reachable, reasonOf, refusal } from './boot.ts'
 import { type Ground, seeRestore, spanOf } from './restored.ts'
 
 type About =
@@ -33,7 +33,7 @@ interface Patient extends Ground {
   readonly hasSecret: boolean
 }
 
-/** Looks at everything that Lapse stands on, and says of each how it is. Changes nothing, and throws nothing. */
+/** Looks at everything that Lapse stands on, and says of each how it is. Writes a key to Redis to see whether it may. */
 export const diagnose = async (patient: Patient): Promise<Finding[]> => {
   const { domain, queues } = patient
   const [database, redis] = await Promise.all([ofDatabase(domain), ofRedis(queues)])
@@ -142,10 +142,15 @@ const ofAlerts = async (domain: Domain): Promise<Finding[]> => {
 const ofRedis = async (queues: Queues): Promise<Finding[]> => {
   try {
     await reachable(queues)
-    const { version, persistence, problems, warnings } = await inspectRedis(queues.redis)
+    const [inspected, refused] = await Promise.all([inspectRedis(queues.redis), refusal(queues)])
+    const { version, persistence, warnings } = inspected
+    const problems = [
+      ...(refused ? [`${refused} Timers wait until it accepts them; workers sweep meanwhile.`] : []),
+      ...inspected.problems,
+    ]
     return [
       ...(problems.length === 0
-        ? [well('redis', `Redis ${version} answers, evicts nothing, and keeps its data by ${persistence}.`)]
+        ? [well('redis', `Redis ${version} accepts writes, evicts nothing, and keeps its data by ${persistence}.`)]
         : problems.map((text) => wrong('redis', text))),
       ...warnings.map((text) => warning('redis', text)),
       ...(await ofWorkers(queues)),

@@ -8,7 +8,7 @@ interface Gauge {
   readonly read: (lapse: Lapse) => Promise<readonly (readonly [labels: Record<string, string>, value: number])[]>
 }
 
-/** What PostgreSQL says of how it all goes, whichever process is asked: a worker that is gone tells nothing any more. */
+/** How it all goes, whichever process is asked: a worker that is gone tells nothing any more. */
 export const gauges: readonly Gauge[] = [
   {
     name: 'lapse_alert',
@@ -36,5 +36,11 @@ export const gauges: readonly Gauge[] = [
       const ms = await lapse.sinceSweep()
       return ms === undefined ? [] : [[{}, ms / 1_000]]
     },
+  },
+  {
+    name: 'lapse_redis_accepts_writes',
+    help: 'Whether Redis accepts the writes of this process: 1, or 0 when it refuses them or is away.',
+    labelNames: [],
+    read: async (lapse) => [[{}, lapse.queues.health.state.status === 'ok' ? 1 : 0]],
   },
 ]

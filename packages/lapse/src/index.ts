@@ -150,6 +150,7 @@ export {
 } from '@lapse/domain'
 export {
   Alarm,
+  describeRedis,
   done,
   isCluster,
   type Place,
@@ -157,6 +158,8 @@ export {
   type QueueName,
   type Queues,
   queueNames,
+  type RedisState,
+  RetryDelay,
   type Runner,
   scheduleUpkeep,
   startRunner,

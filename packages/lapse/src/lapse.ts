@@ -21,6 +21,7 @@ import {
   invite,
   type Kind,
   LapseError,
+  type Observation,
   type Page,
   promoCode,
   type Request,
@@ -265,6 +266,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       const owed = await this.#domain.alerts.watch()
       await this.#enqueue(owed)
     },
+    /** Raises what this process has seen itself, at once. While it sees that, it must say so again every five minutes. */
+    report: async (seen: Observation): Promise<void> => {
+      const owed = await this.#domain.alerts.report(seen)
+      await this.#enqueue(owed)
+    },
   }
 
   /** What a restore of PostgreSQL from a backup has lost, as far as Redis knows of it. */
@@ -299,8 +305,12 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   }
 
   /** What could not be told is fed by the sweep. */
-  #enqueue(owed: Parameters<typeof enqueueDeliveries>[1]): Promise<void> {
-    return enqueueDeliveries(this.queues, owed).catch((error) => this.#options.onError?.(error, 'enqueue'))
+  async #enqueue(owed: Parameters<typeof enqueueDeliveries>[1]): Promise<void> {
+    if (!(await this.queues.health.isUsable())) return
+    await enqueueDeliveries(this.queues, owed).catch((error) => {
+      this.queues.health.failed(error)
+      this.#options.onError?.(error, 'enqueue')
+    })
   }
 
   /**

@@ -2,11 +2,15 @@ import type { Queue } from 'bullmq'
 import { isReadable, type WakeUp } from './jobs.ts'
 import { Lease } from './lease.ts'
 import type { Queues } from './queues.ts'
+import { RetryDelay } from './retry-delay.ts'
 import { jsonOf } from './stored.ts'
 import { scorePerMs } from './timers.ts'
 
 /** So often somebody looks for what has come in, and whoever rings says that they still do. */
 const beatMs = 1_000
+
+/** While Redis refuses, it is asked less and less often, and again so soon after that. */
+const maxRetryMs = 4_000
 
 /** Whoever rings and dies is followed by another after this. */
 const leaseMs = 3_000
@@ -46,6 +50,7 @@ export class Alarm {
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> = Promise.resolve()
   #stopped = false
+  readonly #retryDelay = new RetryDelay({ initialMs: beatMs, maxMs: maxRetryMs })
   /** By the process's monotonic clock. */
   #mineUntil = Number.NEGATIVE_INFINITY
   /** The last millisecond that it has rung for. */
@@ -69,11 +74,14 @@ export class Alarm {
   #lookIn(ms: number, due?: Due): void {
     if (this.#stopped) return
     this.#timer = setTimeout(() => {
-      this.#looking = this.#turn(due).catch((error) => {
-        // While Redis is away there is nothing to ring for: the net sweeps.
-        this.#queues.report(error, 'alarm')
-        this.#lookIn(beatMs)
-      })
+      // While Redis is away or refuses there is nothing to ring for: the net sweeps.
+      this.#looking = this.#turn(due).then(
+        () => this.#retryDelay.reset(),
+        (error) => {
+          this.#queues.report(error, 'alarm')
+          this.#lookIn(this.#retryDelay.next())
+        },
+      )
     }, ms)
   }
 

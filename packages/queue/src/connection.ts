@@ -47,7 +47,7 @@ type Options = Omit<RedisOptions, 'replyMapping'>
 
 const connect = (url: string, options: Options, ofCluster: ClusterOptions): Connection => {
   const address = readRedisUrl(url)
-  const own = { ...options, reconnectOnError: isReadOnly }
+  const own = { ...options, reconnectOnError: readOnlyReconnect() }
   if (address.at === 'server') return quiet(new Redis(address.url, own))
   const { username, password, tls } = address
   const login = { ...(username !== undefined && { username }), ...(password !== undefined && { password }) }
@@ -72,8 +72,19 @@ const connect = (url: string, options: Options, ofCluster: ClusterOptions): Conn
   )
 }
 
+/** A server that stays a replica would otherwise be connected to again at every write. */
+const readOnlyReconnectMs = 2_000
+
 /** The server has become a replica: the address leads to the new primary by now. */
-const isReadOnly = (error: Error): boolean => error.message.includes('READONLY')
+const readOnlyReconnect = () => {
+  let reconnectedAt = Number.NEGATIVE_INFINITY
+  return (error: Error): boolean => {
+    const now = performance.now()
+    if (!error.message.includes('READONLY') || now - reconnectedAt < readOnlyReconnectMs) return false
+    reconnectedAt = now
+    return true
+  }
+}
 
 /** Connection errors are told by the commands that fail; without a listener they would end the process. */
 const quiet = <C extends Connection>(redis: C): C => redis.on('error', () => {}) as C

@@ -1,6 +1,7 @@
 export { isCluster, type RedisAddress, readRedisUrl } from './address.ts'
 export { Alarm, type AlarmOptions } from './alarm.ts'
 export { enqueueDeliveries } from './deliveries.ts'
+export { describeRedis, RedisHealth, type RedisState } from './health.ts'
 export {
   deliveryId,
   type JobName,
@@ -13,6 +14,7 @@ export {
 export { openQueues, type QueueOptions, type Queues } from './queues.ts'
 export { inspectRedis, type RedisReport } from './redis.ts'
 export { type QueueErrorPlace, queueErrorPlaces } from './report.ts'
+export { RetryDelay } from './retry-delay.ts'
 export { done, drop, type Outcome, type Processor, type Runner, retryIn, startRunner } from './runner.ts'
 export { mostShards, type Place, shardOf, slotOf, timerPlaces } from './shards.ts'
 export { type StandingTimer, type TimerOptions, Timers } from './timers.ts'

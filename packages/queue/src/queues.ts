@@ -2,6 +2,7 @@ import { Queue } from 'bullmq'
 import { isCluster } from './address.ts'
 import { type Connection, producerConnection } from './connection.ts'
 import { Divisions } from './divisions.ts'
+import { RedisHealth } from './health.ts'
 import { type QueueName, queueNames } from './jobs.ts'
 import type { QueueReport } from './report.ts'
 import { isShardCount, mostShards, type Place, placeOf, timerPlaces } from './shards.ts'
@@ -21,6 +22,8 @@ export interface Queues extends Record<QueueName, Queue> {
   shards(count?: number): readonly Queue[]
   readonly divisions: Divisions
   readonly redis: Connection
+  /** Whether Redis accepts writes. */
+  readonly health: RedisHealth
   /** Resolves when Redis is there for the first time, or has had its time to be: for those who begin at once. */
   readonly begun: Promise<void>
   readonly prefix: string
@@ -72,6 +75,7 @@ export const openQueues = ({
     shards,
     divisions: new Divisions(redis, prefix, own, report),
     redis,
+    health: new RedisHealth(redis, prefix),
     begun,
     prefix,
     report,

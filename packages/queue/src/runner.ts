@@ -4,6 +4,7 @@ import { workerConnection } from './connection.ts'
 import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
 import { ReadableWorker } from './readable-worker.ts'
+import { RetryDelay } from './retry-delay.ts'
 import { type Place, placeOf } from './shards.ts'
 
 /** All that a processor can answer. */
@@ -64,7 +65,9 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
     async (job, token) => {
       const outcome = await run(job)
       if (outcome.do === 'retry') {
-        await job.moveToDelayed(Date.now() + Math.max(1, Math.ceil(outcome.inMs)), token)
+        const at = Date.now() + Math.max(1, Math.ceil(outcome.inMs))
+        // Refused, it is left as it is, and comes back when its lock has run out: thrown, the error would fail the job.
+        await job.moveToDelayed(at, token).catch((error) => options.onError(queue, error))
         throw new DelayedError()
       }
       if (outcome.do === 'drop') options.onDrop?.(queue, job.name, outcome.reason)
@@ -83,10 +86,11 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       runRetryDelay: 500,
     },
   )
-  worker.on('error', (error) => options.onError(queue, error))
+  const stopPausing = pauseOnErrors(worker, (error) => options.onError(queue, error))
   return {
     worker,
     close: async (deadlineMs) => {
+      stopPausing()
       // BullMQ waits without limit, above all for a Redis that is away. What is not done by then is given back when its
       // lock runs out.
       const patience = connection.status === 'ready' ? deadlineMs : Math.min(deadlineMs, 1_000)
@@ -94,5 +98,41 @@ export const startRunner = <Q extends QueueName>(queue: Q, processor: Processor<
       await Promise.race([worker.close().catch((error) => options.onError(queue, error)), deadline])
       connection.disconnect()
     },
+  }
+}
+
+/** So soon it goes on after a first error. */
+const initialPauseMs = 100
+
+/** So soon it is back when Redis accepts writes again. Half an error a second is little, for 256 shards too. */
+const maxPauseMs = 2_000
+
+/** Longer than it waits for a job without a word: an error after that begins anew. */
+const calmMs = 10_000
+
+/**
+ * BullMQ asks again at once when Redis refuses a command, thousands of times a second: after each error the worker pauses,
+ * twice as long each time. Answers how to stop that.
+ */
+const pauseOnErrors = (worker: Worker, onError: (error: Error) => void): (() => void) => {
+  const delay = new RetryDelay({ initialMs: initialPauseMs, maxMs: maxPauseMs })
+  let pausing: NodeJS.Timeout | undefined
+  let resumedAt = Number.NEGATIVE_INFINITY
+  let stopped = false
+  worker.on('completed', () => delay.reset())
+  worker.on('error', (error) => {
+    onError(error)
+    if (pausing || stopped) return
+    if (performance.now() - resumedAt > calmMs) delay.reset()
+    worker.pause(true).catch(onError)
+    pausing = setTimeout(() => {
+      pausing = undefined
+      resumedAt = performance.now()
+      worker.resume().catch(onError)
+    }, delay.next())
+  })
+  return () => {
+    stopped = true
+    clearTimeout(pausing)
   }
 }

@@ -1,4 +1,15 @@
-import { privateRedis, startProcess, testDatabase, testInbox, testRedis, until } from '@lapse/testkit'
+import {
+  acceptWrites,
+  askRedis,
+  privateRedis,
+  refusals,
+  refuseWrites,
+  startProcess,
+  testDatabase,
+  testInbox,
+  testRedis,
+  until,
+} from '@lapse/testkit'
 import { Redis } from 'ioredis'
 import { createTransport } from 'nodemailer'
 import pg from 'pg'
@@ -64,6 +75,17 @@ describe('redis', () => {
     expect(await get(redis.url, 'key')).toBeNull()
     await redis.stop()
     await expect(get(redis.url, 'key')).rejects.toThrow()
+  })
+
+  it.each(refusals)('private: %s refuses writes, answers reads, and ends with its data as it was', async (refusal) => {
+    const { url } = await privateRedis()
+    const set = (value: string) => askRedis(url, (client) => client.set('key', value))
+    await set('before')
+    await refuseWrites(url, refusal)
+    await expect(set('meanwhile')).rejects.toThrow(new RegExp(`^${refusal}`))
+    expect(await get(url, 'key')).toBe('before')
+    await acceptWrites(url, refusal)
+    await set('after')
   })
 })
 

@@ -12,7 +12,12 @@ export interface AlertLimits {
   readonly sweepMs?: number | undefined
 }
 
-export type AlertName = 'dead-deliveries' | `oldest-pending-${Channel}` | 'swept-not-fired' | 'not-swept' | 'restored'
+/** What a process sees by itself, and PostgreSQL cannot tell. */
+export type ObservedAlertName = 'redis-unavailable'
+
+export type AlertName =
+  | ('dead-deliveries' | `oldest-pending-${Channel}` | 'swept-not-fired' | 'not-swept' | 'restored')
+  | ObservedAlertName
 
 interface Words {
   readonly title: string
@@ -51,6 +56,12 @@ export const alerts: Readonly<Record<AlertName, Words>> = {
     calm: 'it is swept again',
     advice: 'Start a worker, or see what keeps those that run from their work: "lapse doctor", and what they log.',
   },
+  'redis-unavailable': {
+    title: 'Redis accepts no writes',
+    calm: 'Redis accepts writes again',
+    advice:
+      'Nothing is lost: meanwhile workers sweep every second, and deliver from PostgreSQL. Mend Redis: "lapse doctor" says what is wrong with it.',
+  },
   restored: {
     title: 'PostgreSQL was restored from a backup',
     calm: 'what a backup did not have was seen to',
@@ -60,6 +71,13 @@ export const alerts: Readonly<Record<AlertName, Words>> = {
 }
 
 export const alertNames = Object.keys(alerts) as AlertName[]
+
+/** What a process has seen. */
+export interface Observation {
+  readonly name: ObservedAlertName
+  readonly value: number
+  readonly detail: string
+}
 
 /** How it is with one of them right now. */
 export interface Condition {
@@ -116,6 +134,8 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
         ? `What happened after ${loss.since.toISOString()} and up to ${loss.until.toISOString()} is lost.`
         : 'Nothing is lost.',
     },
+    // A process that sees it well does not speak for the others: it is over when none has reported it for long enough.
+    { name: 'redis-unavailable', isSo: false, value: 0, detail: 'No process reports it.' },
   ]
 }
 

@@ -2,7 +2,15 @@ import type { Database, Sql } from '../database.ts'
 import { type Notice, oweNotice } from '../outbox/notice.ts'
 import { instant, now, sql } from '../store/live.ts'
 import type { Owed } from '../store/record.ts'
-import { type AlertLimits, type AlertName, alertNames, alerts, type Condition, examine } from './conditions.ts'
+import {
+  type AlertLimits,
+  type AlertName,
+  alertNames,
+  alerts,
+  type Condition,
+  examine,
+  type Observation,
+} from './conditions.ts'
 
 /** Something that an operator should look at. */
 export interface Alert {
@@ -61,16 +69,39 @@ export const listAlerts = async (db: Sql): Promise<Alert[]> => {
 export const watch = (database: Database, { limits = {}, operatorEmail }: WatchOptions): Promise<Owed[]> =>
   database.transaction(async (tx) => {
     const [turn] = await tx.$queryRaw<[{ mine: boolean; at: Date }]>(sql`
-      SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '.alert', 0)) AS mine, ${now} AS at`)
+      SELECT pg_try_advisory_xact_lock(${turnKey}) AS mine, ${now} AS at`)
     if (!turn.mine) return []
-    const rows = new Map((await readRows(tx)).map((row) => [row.name, row]))
-    const owed: Owed[] = []
-    for (const condition of await examine(tx, limits)) {
-      const notice = await settle(tx, condition, rows.get(condition.name), turn.at)
-      if (notice) owed.push(...(await oweNotice(tx, notice, await whom(tx, operatorEmail))))
-    }
-    return owed
+    return settleAll(tx, await examine(tx, limits), turn.at, operatorEmail)
   })
+
+/** Raises at once what a process has seen itself. It waits for its turn: nobody else has seen it. */
+export const report = (
+  database: Database,
+  { operatorEmail }: Pick<WatchOptions, 'operatorEmail'>,
+  observation: Observation,
+): Promise<Owed[]> =>
+  database.transaction(async (tx) => {
+    await tx.$executeRaw(sql`SELECT pg_advisory_xact_lock(${turnKey})`)
+    const [clock] = await tx.$queryRaw<[{ at: Date }]>(sql`SELECT ${now} AS at`)
+    return settleAll(tx, [{ ...observation, isSo: true }], clock.at, operatorEmail)
+  })
+
+const turnKey = sql`hashtextextended(current_schema() || '.alert', 0)`
+
+const settleAll = async (
+  tx: Sql,
+  conditions: readonly Condition[],
+  at: Date,
+  operatorEmail: string | undefined,
+): Promise<Owed[]> => {
+  const rows = new Map((await readRows(tx)).map((row) => [row.name, row]))
+  const owed: Owed[] = []
+  for (const condition of conditions) {
+    const notice = await settle(tx, condition, rows.get(condition.name), at)
+    if (notice) owed.push(...(await oweNotice(tx, notice, await whom(tx, operatorEmail))))
+  }
+  return owed
+}
 
 /** What becomes of one alert, and what is to be told of that. */
 const settle = async (db: Sql, condition: Condition, row: Row | undefined, at: Date): Promise<Notice | undefined> => {

@@ -18,6 +18,8 @@ export interface DatabaseOptions {
 }
 
 export interface Database extends Sql {
+  /** How many the pool has. */
+  readonly connections: number
   /** Runs statements that commit together, or not at all, within 15 seconds unless said otherwise. Hooks get the same transaction. */
   transaction<T>(act: (tx: Prisma.TransactionClient) => Promise<T>, timeoutMs?: number): Promise<T>
   close(): Promise<void>
@@ -59,6 +61,7 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
   const run = ({ text, values }: Prisma.Sql) =>
     pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch(withoutRow)
   return {
+    connections,
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
     transaction: (act, timeout = 15_000) => prisma.$transaction(act, { maxWait: 5_000, timeout }).catch(withoutRow),

@@ -2,7 +2,9 @@ import type { Domain, Owed, Timer, Told } from '@lapse/domain'
 import { nextTimer } from '@lapse/domain'
 import { enqueueDeliveries, type Full, type Queues, type Timers } from '@lapse/queue'
 
-export type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
+type Advanced = Awaited<ReturnType<Domain['advance']>>
+export type AdvancedRows = Advanced['rows']
+type Refused = Advanced['refused']
 
 /**
  * Tells Redis what PostgreSQL has committed: new timers, timers to take back, side effects that are owed.
@@ -37,6 +39,15 @@ export class AfterCommit {
       [],
       rows.flatMap((row) => row.owed ?? []),
       full,
+    )
+  }
+
+  /** Arms the timers of those whose hook has refused their step: the sweep would come later than they are to be tried again. */
+  postponed(refused: Refused): Promise<boolean> {
+    return this.#tell(
+      refused.map(({ timer }) => timer).filter((timer) => timer !== undefined),
+      [],
+      [],
     )
   }
 

@@ -165,10 +165,13 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       operatorEmail,
       alerts,
       ...(connections !== undefined && { connections }),
-      onLapsed: (rows) => {
-        onLapsed?.(rows)
+      onLapsed: ({ rows, refused }) => {
+        if (rows.length > 0) onLapsed?.(rows)
+        for (const { error } of refused) onError(error)
         void after.advanced(rows)
+        void after.postponed(refused)
       },
+      onError,
     })
     const queues = openQueues({
       redisUrl,

@@ -96,3 +96,12 @@ export const tally = (values: Iterable<string>): Record<string, number> => {
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1
   return counts
 }
+
+/** What one side waits for until the other gives it. */
+export const signal = () => {
+  let give = (): void => {}
+  const given = new Promise<void>((resolve) => {
+    give = resolve
+  })
+  return { give, given }
+}

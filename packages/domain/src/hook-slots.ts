@@ -1,5 +1,8 @@
-/** A kind whose last transaction took longer has the fewer slots that slow kinds share. */
+/** A kind one of whose transactions took longer is slow, and shares fewer slots with others that are. */
 const slowMs = 1_000
+
+/** So long after it: what fails quickly, or has just been put off, does not show that it is quick again. */
+const slowForMs = 60_000
 
 /**
  * The part of the pool that transactions with hooks of ended kinds may hold: a hook may take ten seconds, and what has no
@@ -16,14 +19,15 @@ interface Waiting {
  * A semaphore for the transactions that advance kinds with hooks, shared by all lanes of a process: timers, sweeps, and
  * verbs that meet what is over.
  *
- * A kind holds one slot at most, and who has waited longest comes first. Kinds that were slow the last time share half of the slots, so
- * that any number of blocked kinds leaves the other half to those that are not.
+ * A kind holds one slot at most, and the kind that has waited longest comes first. Kinds that were slow lately share half
+ * of the slots, so that any number of blocked kinds leaves the other half to those that are not.
  */
 export class HookSlots {
   readonly #size: number
   readonly #slowSize: number
   readonly #running = new Set<string>()
-  readonly #slow = new Set<string>()
+  /** Until when each kind counts as slow, by the process's monotonic clock. */
+  readonly #slow = new Map<string, number>()
   readonly #waiting: Waiting[] = []
 
   /** `connections`: how many the pool has. */
@@ -37,9 +41,9 @@ export class HookSlots {
     return this.#admits(kind)
   }
 
-  /** Whether its last transaction was slow. */
+  /** Whether one of its transactions was slow lately. */
   isSlow(kind: string): boolean {
-    return this.#slow.has(kind)
+    return performance.now() < (this.#slow.get(kind) ?? 0)
   }
 
   /** Runs `act` when it is this kind's turn. @throws the signal's reason when it is aborted before */
@@ -50,8 +54,8 @@ export class HookSlots {
       return await act()
     } finally {
       this.#running.delete(kind)
-      if (performance.now() - began > slowMs) this.#slow.add(kind)
-      else this.#slow.delete(kind)
+      const now = performance.now()
+      if (now - began > slowMs) this.#slow.set(kind, now + slowForMs)
       this.#beginNext()
     }
   }
@@ -87,7 +91,7 @@ export class HookSlots {
 
   #admits(kind: string): boolean {
     if (this.#running.has(kind) || this.#running.size >= this.#size) return false
-    if (!this.#slow.has(kind)) return true
-    return [...this.#running].filter((other) => this.#slow.has(other)).length < this.#slowSize
+    if (!this.isSlow(kind)) return true
+    return [...this.#running].filter((other) => this.isSlow(other)).length < this.#slowSize
   }
 }

@@ -68,6 +68,12 @@ export const testDomain = async (kinds: readonly Kind[]) => {
         await holder.end()
       }
     },
+    /** How many transactions have changed resources and not committed yet. */
+    changing: async (): Promise<number> => {
+      const rows = await sql(`SELECT DISTINCT pid FROM pg_locks
+        WHERE relation = 'resource'::regclass AND mode = 'RowExclusiveLock' AND granted`)
+      return rows.length
+    },
     /** Resolves when so many statements wait for somebody's lock. */
     lockWaiters: async (statements: number): Promise<void> => {
       const waiting = async () => {

@@ -21,13 +21,18 @@ const failing = defineKind({
     },
   },
 })
+/** Its reminders fail. */
+const reminding = defineKind({
+  ...{ name: 'reminding', payload: plain.payload, lifetime: { default: '2d', max: '9d' }, reminders: ['1d'] },
+  hooks: { reminded: () => Promise.reject(new Error('out of order')) },
+})
 /** Whose payload bounds nothing. */
 const loose = defineKind({
   ...{ name: 'loose', payload: z.object({ email: z.string().optional() }), lifetime: { default: '1d', max: '9d' } },
   contact: ({ payload }) => payload.email,
   mail: { expired: () => ({ subject: 'over', lines: [] }) },
 })
-const { domain, age, another, changing, history, sql } = await testDomain([failing, loose])
+const { domain, age, another, changing, history, sql } = await testDomain([failing, reminding, loose])
 const { resources } = domain
 await sql('CREATE TABLE note (resource_id uuid, reference text); GRANT SELECT, INSERT ON note TO PUBLIC')
 
@@ -105,19 +110,39 @@ describe('the reference of a resource that is over while its hook fails', () => 
   })
 
   it('is free already while a hook that was slow before is under way', async () => {
-    await over('slow')
+    await sql('DELETE FROM resource')
+    const slow = await over('slow')
     waiting = sleep(1_100)
     await sweep()
+    await sql('DELETE FROM resource WHERE id = $1', [slow])
     const id = await over('under way')
     const left = signal()
     waiting = left.given
     const sweeping = sweep()
     await until(async () => (await changing()) > 0, { what: 'the hook to begin' })
     expect(await issue('under way')).not.toBe(id)
+    expect(await history(id)).toEqual(['issued'])
     left.give()
     waiting = undefined
     await sweeping
     expect(await history(id)).toEqual(['issued', 'hook-failed'])
+  })
+
+  it('leads to the new one, even if the old one’s id came from a clock that was ahead', async () => {
+    const old = await over('skewed')
+    await sql(`UPDATE resource SET id = '7fffffff-ffff-7fff-bfff-fffffffffffe' WHERE id = $1`, [old])
+    const id = await issue('skewed')
+    expect(await resources.check('failing', { reference: 'skewed' })).toMatchObject({ allowed: true, resource: { id } })
+  })
+
+  it('stays its own while it is live, whatever its hooks do', async () => {
+    const { id } = (await resources.issue({ kind: 'reminding', reference: 'live' })).resource
+    await age(id, day + hour)
+    const { refused } = await domain.advance({ trigger: 'sweep' }, { kinds: [reminding] })
+    expect(refused).toMatchObject([{ id, error: { message: expect.stringContaining('out of order') } }])
+    await expect(resources.issue({ kind: 'reminding', reference: 'live' })).rejects.toMatchObject({
+      code: 'reference_taken',
+    })
   })
 
   it('stays its own while it is live, and in grace', async () => {

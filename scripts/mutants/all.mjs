@@ -1,5 +1,6 @@
 import { database } from './database.mjs'
 import { deliveries } from './deliveries.mjs'
+import { hooks } from './hooks.mjs'
 import { http } from './http.mjs'
 import { issuing } from './issuing.mjs'
 import { lifecycle } from './lifecycle.mjs'
@@ -26,6 +27,7 @@ const whole =
 
 export const mutants = [
   ...lifecycle.map(whole('The lifecycle')),
+  ...hooks.map(whole('Hooks')),
   ...issuing.map(whole('Lives, versions, references and uses')),
   ...database.map(whole('What PostgreSQL holds')),
   ...timers.map(whole('Timers')),

@@ -9,9 +9,9 @@ export const database = [
   {
     name: 'one-live-reference',
     guard: 'A reference belongs to one live resource of a kind: a unique index',
-    file: init,
-    find: 'CREATE UNIQUE INDEX "resource_reference_live"',
-    put: 'CREATE INDEX "resource_reference_live"',
+    file: 'prisma/migrations/20261130222002_reference_held/migration.sql',
+    find: 'CREATE UNIQUE INDEX CONCURRENTLY',
+    put: 'CREATE INDEX CONCURRENTLY',
     test: ['packages/domain/test/verbs.race.test.ts', 'issued 40 times at once is issued once'],
   },
   {

@@ -26,8 +26,8 @@ export const deliveries = [
     name: 'outbox-in-the-transaction',
     guard: 'A transition and what it owes commit with whatever they are done in, or not at all',
     file: 'packages/domain/src/resources.ts',
-    find: 'return new Resources(this.#database, this.#registry, this.#onLapsed, tx)',
-    put: 'return new Resources(this.#database, this.#registry, this.#onLapsed, tx && undefined)',
+    find: 'return new Resources(this.#database, this.#registry, this.#advancer, this.#onLapsed, tx)',
+    put: 'return new Resources(this.#database, this.#registry, this.#advancer, this.#onLapsed, tx && undefined)',
     test: [ledgerTest, 'commits with the transition'],
   },
   {

@@ -162,8 +162,8 @@ export const lifecycle = [
     name: 'hook-of-an-advance',
     guard: 'What a sweep moves and its hook commit together',
     file: 'packages/domain/src/advance.ts',
-    find: 'await advanceResources(tx, kinds',
-    put: 'await advanceResources(database, kinds',
+    find: 'await advanceResources(tx, [kind]',
+    put: 'await advanceResources(this.#database, [kind]',
     test: ['packages/domain/test/hooks.test.ts', 'holds up neither the others'],
   },
   {
@@ -178,8 +178,8 @@ export const lifecycle = [
     name: 'bad-row',
     guard: 'A row that nobody can move does not hold up its batch',
     file: 'packages/domain/src/advance.ts',
-    find: '    if (!isTheRows(error)) throw error\n',
-    put: '    if (isTheRows(error) || !isTheRows(error)) throw error\n',
+    find: '      if (signal?.aborted) return { ...nothing, more: true }\n',
+    put: '      if (error) throw error\n',
     test: ['packages/domain/test/poison.test.ts'],
   },
   {

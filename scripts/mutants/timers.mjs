@@ -165,8 +165,8 @@ export const timers = [
     name: 'sweep-goes-on',
     guard: 'A sweep goes on until nothing is due',
     file: engine,
-    find: 'if (await this.#advance(trigger, onRows, group, false)) await',
-    put: 'if (await this.#advance(trigger, onRows, group, false)) return\n    await',
+    find: 'else if (await next(false)) await',
+    put: 'else if (await next(false)) return\n    await',
     test: ['packages/lapse/test/sweep.test.ts'],
   },
   {

@@ -14,6 +14,7 @@ export const testEnvironment = ({ folder, postgres, redis, server }, chromium) =
   ...cleanEnvironment(),
   // What an interrupted test leaves there goes with the services.
   TMPDIR: folder,
+  LAPSE_ASSERT_ONE_CONNECTION: '1',
   LAPSE_TEST_OWNER_URL: postgres.ownerUrl,
   LAPSE_TEST_APP_URL: postgres.appUrl,
   LAPSE_TEST_POSTGRES_LOG: postgres.log,

@@ -169,7 +169,9 @@ export const createMetrics = (lapse: Lapse) => {
         }
         for (const [type, count] of counts) transitions.inc({ kind: kindOf(kind), type, trigger }, count)
       }
-      if (trigger === 'sweep') sweptNotFired.inc(rows.filter((row) => row.latenessMs > notFiredMs).length)
+      // What a hook had refused before is late because of that.
+      const missed = (row: Advanced[number]) => row.latenessMs > notFiredMs && row.failures === 0
+      if (trigger === 'sweep') sweptNotFired.inc(rows.filter(missed).length)
     },
     attempted: (channel: Channel, kind: string, status: string) =>
       attempts.inc({ channel, kind: kindOf(kind), status }),

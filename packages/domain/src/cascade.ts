@@ -53,13 +53,25 @@ export const cascadeBatch = async (
 export const lastOf = (rows: readonly { readonly id: string }[]): string =>
   rows.reduce((last, { id }) => (id > last ? id : last), '')
 
-/** A hook that throws is undone and written down. It does not keep an organization from being blocked. */
-const hooksOf = async ({ tx, registry }: Work, kind: Kind, rows: readonly Moved[], cause: Cause): Promise<void> => {
+/**
+ * A hook that throws is undone and written down. It does not keep an organization from being blocked, and neither does one
+ * that hangs: it is called no more when it has exceeded its deadline, or the hooks together their budget.
+ */
+const hooksOf = async (
+  { tx, registry, hookBudget }: Work,
+  kind: Kind,
+  rows: readonly Moved[],
+  cause: Cause,
+): Promise<void> => {
+  const leftMs = hookBudget.leftMs(kind)
+  if (leftMs === 0)
+    return void (await recordFailure(tx, rows, 'not called: the hooks before it have used up their time', cause))
   await tx.$executeRaw(sql`SAVEPOINT lapse_hooks`)
   try {
-    await runHooks(tx, registry, kind, rows)
+    await runHooks(tx, registry, kind, rows, leftMs)
   } catch (error) {
     if (!(error instanceof HookError)) throw error
+    hookBudget.failed(kind, error)
     await tx.$executeRaw(sql`ROLLBACK TO SAVEPOINT lapse_hooks`)
     await recordFailure(tx, rows, storableStart(error.message, 500), cause)
   }

@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { type Prisma, PrismaClient } from './generated/prisma/client.ts'
+import { oneConnection } from './one-connection.ts'
 import type { DomainReport } from './report.ts'
 
 /** Whatever can run a statement: the database, or a transaction on it. */
@@ -21,11 +22,16 @@ export interface DatabaseOptions {
 }
 
 export interface Database extends Sql {
+  /** How many the pool has. */
+  readonly connections: number
   /** Runs statements that commit together, or not at all, within 15 seconds unless said otherwise. Hooks get the same transaction. */
   transaction<T>(act: (tx: Prisma.TransactionClient) => Promise<T>, timeoutMs?: number): Promise<T>
   readonly report: DomainReport
   close(): Promise<void>
 }
+
+/** How long a transaction may take, unless it says otherwise. */
+export const transactionMs = 15_000
 
 /**
  * Opens one pool, shared by everything in the process. It connects when first used.
@@ -65,12 +71,20 @@ export const openDatabase = ({
   const nameOf = statementNames()
   const adapter = new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) })
   const prisma = new PrismaClient({ adapter })
-  const run = ({ text, values }: Prisma.Sql) =>
-    pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch(withoutRow)
+  const connection = oneConnection()
+  const run = ({ text, values }: Prisma.Sql) => {
+    connection.mustHoldNone()
+    return pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch(withoutRow)
+  }
   return {
+    connections,
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
-    transaction: (act, timeout = 15_000) => prisma.$transaction(act, { maxWait: 5_000, timeout }).catch(withoutRow),
+    transaction: async (act, timeout = transactionMs) => {
+      connection.mustHoldNone()
+      const body = (tx: Prisma.TransactionClient) => connection.hold(() => act(tx))
+      return prisma.$transaction(body, { maxWait: 5_000, timeout }).catch(withoutRow)
+    },
     report,
     close: async () => {
       await prisma.$disconnect()

@@ -1,4 +1,4 @@
-import { type Advanced, type AdvanceOptions, advanceDue } from './advance.ts'
+import { type Advanced, type AdvanceOptions, Advancer } from './advance.ts'
 import type { AlertLimits, Observation } from './alerts/conditions.ts'
 import { markSwept, oldestPending, sinceSweep } from './alerts/measures.ts'
 import { listAlerts, report, watch } from './alerts/watch.ts'
@@ -9,6 +9,7 @@ import { type Expected, expectedOf } from './expected.ts'
 import { type Forecast, forecast } from './forecast.ts'
 import type { Prisma } from './generated/prisma/client.ts'
 import { Ground, type Settle } from './ground.ts'
+import { HookSlots } from './hook-slots.ts'
 import { amendAnswer, once, type Request } from './idempotency.ts'
 import { clockSkew, type DatabaseReport, inspectDatabase } from './inspect.ts'
 import type { Channel, Kind, Resource } from './kind.ts'
@@ -29,7 +30,6 @@ import * as restored from './restored.ts'
 import { checkSchema, type SchemaReport } from './schema-check.ts'
 import { Secrets } from './secret.ts'
 import { resourceOf } from './seen.ts'
-import type { AdvancedRow } from './store/advance.ts'
 import type { ForecastSpan } from './store/forecast.ts'
 import type { SeenRow } from './store/live.ts'
 import { overdue, type PendingRow, readClock, readPending, type Span, upcoming } from './store/read.ts'
@@ -56,8 +56,8 @@ export interface DomainOptions extends DatabaseOptions {
   operatorEmail?: string | undefined
   /** From when on something is. */
   alerts?: AlertLimits | undefined
-  /** Told of rows that a verb found to be over, and lapsed on its way. */
-  onLapsed?: ((rows: readonly AdvancedRow[]) => void) | undefined
+  /** Called with what a verb found to be over, and lapsed on its way. */
+  onLapsed?: ((advanced: Advanced) => void) | undefined
 }
 
 /** What a function takes beside the database. */
@@ -75,7 +75,8 @@ export const createDomain = ({
 }: DomainOptions) => {
   const registry = new Registry(kinds)
   const database = openDatabase(options)
-  const resources = new Resources(database, registry, onLapsed)
+  const advancer = new Advancer(database, registry, new HookSlots(database.connections))
+  const resources = new Resources(database, registry, advancer, onLapsed)
   const sealing = new Secrets(secrets)
   const addresses = new Addresses(allowAddresses)
   return {
@@ -89,7 +90,7 @@ export const createDomain = ({
 
     /** Advances what is due, one batch for each group of kinds. */
     advance: (cause: Cause, advanceOptions?: AdvanceOptions): Promise<Advanced> =>
-      advanceDue(database, registry, cause, advanceOptions),
+      advancer.advance(cause, advanceOptions),
     /** Where these rows stand. */
     pending: (ids: readonly string[]): Promise<PendingRow[]> => readPending(database, ids),
     /** One resource, what happens to it next, and the timers that it should have. */

@@ -1,6 +1,7 @@
 import type { TimerState, Told } from './change.ts'
-import type { Database, Sql } from './database.ts'
+import { type Database, type Sql, transactionMs } from './database.ts'
 import type { Prisma } from './generated/prisma/client.ts'
+import { HookBudget } from './hook-budget.ts'
 import type { Addresses } from './outbound/addresses.ts'
 import type { Registry } from './registry.ts'
 import type { DomainReport } from './report.ts'
@@ -13,6 +14,8 @@ export interface Work {
   readonly registry: Registry
   readonly tx: Prisma.TransactionClient
   readonly resources: Resources
+  /** For the hooks of what it cascades to. */
+  readonly hookBudget: HookBudget
   /** What the queue is to be told when it has committed. */
   readonly changes: Told[]
 }
@@ -75,7 +78,9 @@ export class Ground {
     const changes: Told[] = []
     const begin = async (tx: Prisma.TransactionClient) => {
       await tx.$queryRaw(sql`SELECT set_config('lock_timeout', ${String(lockMs)}, true)`)
-      return act({ registry, tx, resources: this.#tx ? this.resources : this.resources.within(tx), changes })
+      const hookBudget = new HookBudget((timeoutMs ?? transactionMs) / 2)
+      const resources = this.#tx ? this.resources : this.resources.within(tx)
+      return act({ registry, tx, resources, hookBudget, changes })
     }
     const value = await (this.#tx ? begin(this.#tx) : this.#database.transaction(begin, timeoutMs))
     const settling = this.#settle(changes)

@@ -2,7 +2,7 @@ import type { Sql } from './database.ts'
 import { Prisma } from './generated/prisma/client.ts'
 
 /** The newest migration this code needs. */
-export const schemaVersion = '20261130220500_delivery_waiting'
+export const schemaVersion = '20261130222003_reference_live_dropped'
 
 const oldestPostgres = 150_000
 

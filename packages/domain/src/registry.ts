@@ -60,7 +60,7 @@ export class Registry {
         ]),
       ),
     )
-    const hooked = kinds.filter((kind) => advancing.some((event) => kind.hooks[event]))
+    const hooked = kinds.filter((kind) => this.hasAdvanceHooks(kind))
     const plain = kinds.filter((kind) => !hooked.includes(kind))
     this.groups = [
       ...(plain.length > 0 ? [{ kinds: plain, hooked: false }] : []),
@@ -81,6 +81,11 @@ export class Registry {
 
   find(name: string): Kind | undefined {
     return this.#kinds.get(name)
+  }
+
+  /** Whether time's steps run hooks of it. */
+  hasAdvanceHooks(kind: Kind): boolean {
+    return advancing.some((event) => kind.hooks[event])
   }
 
   word(kind: string, status: Status): string {

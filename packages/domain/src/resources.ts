@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { validate as isUuid } from 'uuid'
-import { advanceDue } from './advance.ts'
+import type { Advanced, Advancer } from './advance.ts'
 import { type Change, changeOf, unchanged } from './change.ts'
 import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
@@ -22,7 +22,6 @@ import type { EventType, Kind, Resource } from './kind.ts'
 import { hasEnded, type LifetimeRefusal } from './lifecycle.ts'
 import type { Registry } from './registry.ts'
 import { resourceOf } from './seen.ts'
-import type { AdvancedRow } from './store/advance.ts'
 import {
   batchesOf,
   type Draft,
@@ -33,15 +32,14 @@ import {
 } from './store/issue.ts'
 import type { SeenRow } from './store/live.ts'
 import {
-  awaitResource,
   countResources,
   listResources,
   type ResourceFilter,
   readByReference,
-  readDeadHolders,
   resourcesById,
   type Selector,
 } from './store/read.ts'
+import { freeReferences, readDeadHolders } from './store/references.ts'
 import {
   consumeResource,
   expireResource,
@@ -78,18 +76,21 @@ export class Resources {
   readonly #database: Database
   readonly #tx: Prisma.TransactionClient | undefined
   readonly #registry: Registry
-  readonly #onLapsed: (rows: readonly AdvancedRow[]) => void
+  readonly #advancer: Advancer
+  readonly #onLapsed: (advanced: Advanced) => void
   readonly #byId: ReturnType<typeof resourcesById>
   readonly #together: (draft: Draft, by: By) => Promise<IssuedRow | undefined>
 
   constructor(
     database: Database,
     registry: Registry,
-    onLapsed: (rows: readonly AdvancedRow[]) => void,
+    advancer: Advancer,
+    onLapsed: (advanced: Advanced) => void,
     tx?: Prisma.TransactionClient,
   ) {
     this.#database = database
     this.#registry = registry
+    this.#advancer = advancer
     this.#onLapsed = onLapsed
     this.#tx = tx
     this.#byId = resourcesById(this.#db)
@@ -101,7 +102,7 @@ export class Resources {
 
   /** The same verbs inside a transaction. */
   within(tx: Prisma.TransactionClient): Resources {
-    return new Resources(this.#database, this.#registry, this.#onLapsed, tx)
+    return new Resources(this.#database, this.#registry, this.#advancer, this.#onLapsed, tx)
   }
 
   /** Where resources of this kind are issued and used, when that is not here. */
@@ -344,13 +345,12 @@ export class Resources {
     return this.#tx ? act(this.#tx) : this.#database.transaction(act)
   }
 
-  /** At most 500. Answers those of them with which there was anything to do. */
-  async #lapse(kind: Kind, ids: readonly string[]): Promise<string[]> {
-    const only = { kinds: [kind], ids, limit: ids.length === 1 ? 1 : 500, within: this.#tx }
-    const { rows } = await advanceDue(this.#database, this.#registry, { trigger: 'lazy' }, only)
-    // Inside a transaction nobody may act on it yet: what it owes is found by the sweep.
-    if (rows.length > 0 && !this.#tx) this.#onLapsed(rows)
-    return rows.map((row) => row.id)
+  /** At most 500. A kind with hooks is lapsed only outside a transaction, and only if its turn is now. */
+  async #lapse(kind: Kind, ids: readonly string[]): Promise<void> {
+    const only = { kinds: [kind], ids, limit: ids.length === 1 ? 1 : 500, within: this.#tx, unlessBusy: true }
+    const advanced = await this.#advancer.advance({ trigger: 'lazy' }, only)
+    // Inside a transaction nobody may act on it yet: its side effects are found by the sweep.
+    if (!this.#tx) this.#onLapsed(advanced)
   }
 
   /** The denial stands whatever becomes of this, and does not wait for a hook. */
@@ -359,12 +359,15 @@ export class Resources {
     await (this.#tx ? lapsing : Promise.race([lapsing, sleep(500, undefined, { ref: false })]))
   }
 
-  /** Lapses dead holders of references, or waits for whoever is at them already. */
+  /**
+   * Has the dead holders of references give them up, or waits for the transaction that ends them. Hooks are not run for it:
+   * they may fail or take long, and the new resource has nothing to do with them.
+   */
   async #makeRoom(kind: Kind, ids: readonly string[]): Promise<void> {
     for (let from = 0; from < ids.length; from += 500) {
       const batch = ids.slice(from, from + 500)
-      const lapsed = new Set(await this.#lapse(kind, batch))
-      for (const id of batch) if (!lapsed.has(id)) await awaitResource(this.#db, id)
+      if (!this.#registry.hasAdvanceHooks(kind)) await this.#lapse(kind, batch)
+      await freeReferences(this.#db, batch, 'wait')
     }
   }
 

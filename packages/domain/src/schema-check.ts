@@ -29,7 +29,7 @@ export const expectedIndexes: readonly string[] = [
   ...['webhook_endpoint_organization_id_idx', 'webhook_endpoint_pkey'],
   ...['resource_due', 'resource_grant', 'resource_grant_subject', 'resource_inviter', 'resource_kind_id_idx'],
   ...['resource_organization', 'resource_organization_kind', 'resource_pkey', 'resource_purge', 'resource_reference'],
-  ...['resource_reference_live', 'resource_scope', 'resource_selector', 'resource_subject'],
+  ...['resource_reference_held', 'resource_scope', 'resource_selector', 'resource_subject'],
 ]
 
 export interface SchemaReport {

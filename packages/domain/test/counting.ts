@@ -1,5 +1,7 @@
+import { Advancer } from '../src/advance.ts'
 import { openDatabase, type Sql } from '../src/database.ts'
 import { Ground } from '../src/ground.ts'
+import { HookSlots } from '../src/hook-slots.ts'
 import type { Kind } from '../src/index.ts'
 import { Addresses } from '../src/outbound/addresses.ts'
 import { peopleOn } from '../src/people/people.ts'
@@ -20,6 +22,7 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
       },
     })
   const wrapped: typeof database = {
+    connections: database.connections,
     $queryRaw: (query) => counted(database).$queryRaw(query),
     $executeRaw: (query) => counted(database).$executeRaw(query),
     transaction: (act) => database.transaction((tx) => act(counted(tx))),
@@ -28,7 +31,8 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
   }
   const registry = new Registry(kinds)
   const secrets = new Secrets(['a key for the tests of the domain alone'])
-  const resources = new Resources(wrapped, registry, () => {})
+  const advancer = new Advancer(wrapped, registry, new HookSlots(wrapped.connections))
+  const resources = new Resources(wrapped, registry, advancer, () => {})
   return {
     people: peopleOn(
       new Ground({ database: wrapped, registry, secrets, resources, addresses: new Addresses() }, async () => true),

@@ -94,3 +94,27 @@ describe('the boot check', () => {
     expect(await domain.inspect()).toMatchObject({ problems: [] })
   })
 })
+
+describe('a transaction', () => {
+  const begin = <T extends object>(key: string, act: () => Promise<T>) =>
+    domain.once({ owner: 'me', key, fingerprint: '' }, act)
+
+  it('asks for no second connection, which ten of them could not all have: in tests that is an error', async () => {
+    const asking = { statement: () => domain.clock(), transaction: () => begin('inner', async () => ({})) }
+    for (const [name, ask] of Object.entries(asking))
+      await expect(begin(name, async () => ({ at: await ask() }))).rejects.toThrow('A second connection is asked for')
+  })
+
+  it('is over for what goes on after it', async () => {
+    const later: Promise<Date>[] = []
+    await begin('over', async () => {
+      later.push(new Promise((resolve) => setTimeout(resolve, 0)).then(() => over).then(() => domain.clock()))
+      return {}
+    }).finally(() => end())
+    expect(await Promise.all(later)).toHaveLength(1)
+  })
+  let end = () => {}
+  const over = new Promise<void>((resolve) => {
+    end = resolve
+  })
+})

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { ensureUser } from '../src/directory/users.ts'
+import { HookBudget } from '../src/hook-budget.ts'
 import { defineKind, type Organization, type Prisma } from '../src/index.ts'
 import { plain } from './kinds.ts'
 import { testPeople } from './people.ts'
@@ -252,7 +253,13 @@ describe('an address', () => {
     const ensured = await times(40, (i) =>
       domain.once({ owner: 'ensure', key: `${email}${i}`, fingerprint: '' }, (tx) =>
         ensureUser(
-          { tx, registry: domain.registry, resources: resources.within(tx), changes: [] },
+          {
+            tx,
+            registry: domain.registry,
+            resources: resources.within(tx),
+            hookBudget: new HookBudget(1_000),
+            changes: [],
+          },
           { email, verified: true, name: `Ada ${i}` },
           {},
         ),

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { canonicalAddress } from '../src/directory/address.ts'
 import { ensureUser, verifyUser } from '../src/directory/users.ts'
 import type { Work } from '../src/ground.ts'
+import { HookBudget } from '../src/hook-budget.ts'
 import { type By, type Change, defineKind, type Prisma } from '../src/index.ts'
 import { plain, membership as subscription } from './kinds.ts'
 import { testPeople } from './people.ts'
@@ -47,7 +48,15 @@ const eventsOf = (resourceId: string) => domain.events({ resourceId }).then((eve
 const within = <T extends object>(act: (tx: Prisma.TransactionClient) => Promise<T>) =>
   domain.once({ owner: 'test', key: fresh(), fingerprint: '' }, act).then(({ answer }) => answer)
 const working = <T extends object>(act: (work: Work) => Promise<T>) =>
-  within((tx) => act({ tx, registry: domain.registry, resources: resources.within(tx), changes: [] }))
+  within((tx) =>
+    act({
+      tx,
+      registry: domain.registry,
+      resources: resources.within(tx),
+      hookBudget: new HookBudget(1_000),
+      changes: [],
+    }),
+  )
 
 describe('an address', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { plain } from './kinds.ts'
-import { testDomain } from './support.ts'
+import { signal, testDomain } from './support.ts'
 
 const { domain, sql, another } = await testDomain([plain])
 const request = (key: string, fingerprint = 'f') => ({ owner: 'me', key, fingerprint })
@@ -34,10 +34,16 @@ it('another request under the same key is refused', async () => {
 
 it('while the first one runs, the second is told so, also at another process', async () => {
   const elsewhere = another([plain])
-  await issueOnce(request('slow'), async () => {
-    for (const at of [domain, elsewhere])
-      await expect(issueOnce(request('slow'), undefined, at)).rejects.toMatchObject({ code: 'idempotency_running' })
+  const [entered, left] = [signal(), signal()]
+  const first = issueOnce(request('slow'), async () => {
+    entered.give()
+    await left.given
   })
+  await entered.given
+  for (const at of [domain, elsewhere])
+    await expect(issueOnce(request('slow'), undefined, at)).rejects.toMatchObject({ code: 'idempotency_running' })
+  left.give()
+  await first
   expect((await issueOnce(request('slow'), undefined, elsewhere)).replayed).toBe(true)
 })
 

@@ -10,9 +10,11 @@ export const testDomain = async (kinds: readonly Kind[]) => {
   const owner = new pg.Pool({ connectionString: ownerUrl, max: 4 })
   owner.on('error', () => {})
   const domains: Domain[] = []
+  /** What verbs have failed at beside their answer. */
+  const errors: unknown[] = []
   /** Another process, which may know other kinds and keys. */
   const another = (kinds: readonly Kind[], secrets = ['a key for the tests of the domain alone']): Domain => {
-    const domain = createDomain({ url, kinds, secrets })
+    const domain = createDomain({ url, kinds, secrets, report: (error) => errors.push(error) })
     domains.push(domain)
     return domain
   }
@@ -27,6 +29,7 @@ export const testDomain = async (kinds: readonly Kind[]) => {
     url,
     ownerUrl,
     sql,
+    errors,
     another,
     domain,
     /** Moves resources so far into the past, as if they had been issued that much earlier. */
@@ -68,6 +71,12 @@ export const testDomain = async (kinds: readonly Kind[]) => {
       } finally {
         await holder.end()
       }
+    },
+    /** How many transactions have changed resources and not committed yet. */
+    changing: async (): Promise<number> => {
+      const rows = await sql(`SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+        WHERE d.datname = current_database() AND relation = 'resource'::regclass AND mode = 'RowExclusiveLock' AND granted`)
+      return rows.length
     },
     /** Resolves when so many statements wait for somebody's lock. */
     lockWaiters: async (statements: number): Promise<void> => {
@@ -115,4 +124,13 @@ export const tally = (values: Iterable<string>): Record<string, number> => {
   const counts: Record<string, number> = {}
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1
   return counts
+}
+
+/** What one side waits for until the other gives it. */
+export const signal = () => {
+  let give = (): void => {}
+  const given = new Promise<void>((resolve) => {
+    give = resolve
+  })
+  return { give, given }
 }

@@ -2,7 +2,9 @@ import type { Domain, Owed, Timer, Told } from '@lapse/domain'
 import { nextTimer } from '@lapse/domain'
 import { enqueueDeliveries, type Queues, type Timers } from '@lapse/queue'
 
-export type AdvancedRows = Awaited<ReturnType<Domain['advance']>>['rows']
+type Advanced = Awaited<ReturnType<Domain['advance']>>
+export type AdvancedRows = Advanced['rows']
+type Refused = Advanced['refused']
 
 /**
  * As many changes are on their way to Redis at most, some 50 MB of them: a burst of 50,000 ends fits in. A Redis that is
@@ -44,6 +46,15 @@ export class AfterCommit {
       rows.map(nextTimer).filter((timer) => timer !== undefined),
       [],
       rows.flatMap((row) => row.owed ?? []),
+    )
+  }
+
+  /** Arms the timers of those whose hook has refused their step: the sweep would come later than they are to be tried again. */
+  postponed(refused: Refused): Promise<boolean> {
+    return this.#tell(
+      refused.map(({ timer }) => timer).filter((timer) => timer !== undefined),
+      [],
+      [],
     )
   }
 

@@ -50,7 +50,7 @@ export class Engine {
   readonly #timers: Timers
   readonly #after: AfterCommit
   readonly #options: EngineOptions
-  #stopped = false
+  readonly #stopping = new AbortController()
   readonly #sweeping = new Map<Group, Promise<void>>()
 
   constructor(domain: Domain, queues: Queues, timers: Timers, after: AfterCommit, options: EngineOptions) {
@@ -161,27 +161,39 @@ export class Engine {
   /**
    * Advances until nothing is due. In a burst two batches are under way, so that PostgreSQL and we both have work: one takes
    * what has waited longest, the other what has just become due, so that nothing that comes after the burst waits for all of it.
+   *
+   * A kind with hooks takes turns between the two: it has one transaction at a time, whoever looks (`HookSlots`).
    */
   async #drain(trigger: Trigger, onRows: (rows: AdvancedRows) => void, group: Group): Promise<void> {
+    const next = (latestFirst: boolean) => this.#advance(trigger, onRows, group, latestFirst)
     const lane = async (latestFirst: boolean): Promise<void> => {
-      while (!this.#stopped && (await this.#advance(trigger, onRows, group, latestFirst))) {}
+      while (!this.#stopped && (await next(latestFirst))) {}
     }
-    if (await this.#advance(trigger, onRows, group, false)) await Promise.all([lane(false), lane(true)])
+    if (group.hooked) for (let latest = false; !this.#stopped && (await next(latest)); ) latest = !latest
+    else if (await next(false)) await Promise.all([lane(false), lane(true)])
   }
 
-  /** Begins no new batch and no new page: what is left is for others, or for later. */
+  /** Begins no new batch, nor a smaller part of one, and no new page: what is left is for others, or for later. */
   stop(): void {
-    this.#stopped = true
+    this.#stopping.abort(new Error('the engine is stopping'))
+  }
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted
   }
 
   /** One batch; answers whether there may be more. */
   async #advance(
-    trigger: Trigger,
+    asked: Trigger,
     onRows: (rows: AdvancedRows) => void,
-    { kinds }: Group,
+    group: Group,
     latestFirst: boolean,
   ): Promise<boolean> {
-    const { rows, refused, more } = await this.#domain.advance({ trigger }, { kinds, latestFirst })
+    // The sweep may be the first to get to what a hook has kept jobs from: their timers have fired all the same.
+    const { kinds } = group
+    const trigger = kinds.some(({ name }) => this.#wakers.get(name)?.hasSentAway) ? 'job' : asked
+    const { signal } = this.#stopping
+    const { rows, refused, more } = await this.#domain.advance({ trigger }, { kinds, latestFirst, signal })
     if (rows.length > 0) {
       onRows(rows)
       this.#options.onAdvanced?.(rows, trigger)
@@ -189,6 +201,7 @@ export class Engine {
       void this.#after.advanced(rows)
     }
     for (const { error } of refused) this.#options.onError(error)
+    void this.#after.postponed(refused)
     return more
   }
 }

@@ -170,9 +170,11 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       alerts,
       ...(connections !== undefined && { connections }),
       report: onError,
-      onLapsed: (rows) => {
-        onLapsed?.(rows)
+      onLapsed: ({ rows, refused }) => {
+        if (rows.length > 0) onLapsed?.(rows)
+        for (const { error } of refused) onError(error, 'lapse')
         void after.advanced(rows)
+        void after.postponed(refused)
       },
     })
     const queues = openQueues({

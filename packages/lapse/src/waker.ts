@@ -11,6 +11,9 @@ const worthDismissing = 50
 /** How long a wake-up waits for a look that runs hooks. */
 const hookMs = 250
 
+/** The longest until a wake-up that did not wait comes again. Nothing is late by it: a look advances whatever is due. */
+const sentAwayMs = 15_000
+
 interface Waiting extends WakeUp {
   readonly step: Timer['step']
   readonly resolve: (outcome: Outcome) => void
@@ -36,6 +39,8 @@ export class Waker {
   #rung = false
   /** When the present look began, by the process's monotonic clock. */
   #began = 0
+  /** When all that were sent away have come again. */
+  #backAt = 0
   readonly #impatient: boolean
 
   /**
@@ -55,12 +60,25 @@ export class Waker {
     if (this.#ended.has(wakeUp.id) && (this.#impatient || !this.#looking)) return Promise.resolve(done)
     // The queue's places are everybody's: a job does not keep one while a hook takes its time.
     const left = this.#impatient && this.#looking ? this.#began + hookMs - performance.now() : hookMs
-    if (left <= 0) return Promise.resolve(retryIn(1_000))
+    if (left <= 0) return Promise.resolve(this.#sendAway())
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...wakeUp, step, resolve, reject })
       this.#begin()
-      if (this.#impatient) setTimeout(() => resolve(retryIn(1_000)), left)
+      if (this.#impatient) setTimeout(() => resolve(this.#sendAway()), left)
     })
+  }
+
+  /** Whether wake-ups have come that a hook keeps waiting: what is late now is late although they did. */
+  get hasSentAway(): boolean {
+    return performance.now() < this.#backAt
+  }
+
+  /** Comes again in as long as this look has taken so far: of a kind that is blocked, thousands would come each second. */
+  #sendAway(): Outcome {
+    const now = performance.now()
+    const inMs = Math.min(sentAwayMs, Math.max(1_000, Math.round(now - this.#began)))
+    this.#backAt = Math.max(this.#backAt, now + inMs + 1_000)
+    return retryIn(inMs)
   }
 
   /** Looks as well, for nobody that waits for an answer. */
@@ -157,13 +175,16 @@ const judge = (wakeUp: Waiting, row: PendingRow | undefined): Verdict => {
     const reason = `the timer was armed for version ${wakeUp.version}, the resource is at version ${row.version}`
     return { outcome: drop('stale version'), idle: { type: 'timer-stale', reason } }
   }
+  // Its hook has refused the step: this job is its timer for the next try.
+  const postponedMs = row.failures > 0 && row.nextStep === wakeUp.step ? row.dueAt.getTime() - row.at.getTime() : 0
+  if (postponedMs > 0) return { outcome: retryIn(postponedMs) }
   const early = instantOf(wakeUp, row) - row.at.getTime()
   if (early > 0 && row.nextStep !== 'purge') {
     if (early <= patienceMs) return { outcome: done, soonMs: early }
     const reason = `woken ${early} ms before its time, for ${wakeUp.step}`
     return { outcome: retryIn(early), idle: { type: 'timer-early', reason } }
   }
-  // Still due: somebody else has it locked, or a hook has put it off. The sweep is the net.
+  // Still due: another transaction has it locked, or the look ended before it.
   if (row.nextStep !== 'purge' && row.dueAt.getTime() <= row.at.getTime()) return { outcome: retryIn(1_000) }
   return { outcome: done }
 }

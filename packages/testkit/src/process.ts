@@ -43,6 +43,7 @@ export const startProcess = async (options: ProcessOptions): Promise<TestProcess
     env: {
       PATH: process.env.PATH,
       HOST: '127.0.0.1',
+      LAPSE_ASSERT_ONE_CONNECTION: '1',
       [entry === 'api' ? 'PORT' : 'LAPSE_WORKER_PORT']: String(port),
       LAPSE_TEST_CLOCK_OFFSET_MS: String(clockOffsetMs),
       ...env,

@@ -24,11 +24,15 @@ export const deadLately = async (db: Sql): Promise<number> => {
   return dead.count
 }
 
-/** How many steps the sweep has taken within the last ten minutes although their timers should have fired. */
+/**
+ * How many steps the sweep has taken within the last ten minutes although their timers should have fired. What a hook had
+ * refused before, which its event says, is late because of that.
+ */
 export const sweptLately = async (db: Sql): Promise<number> => {
   const [swept] = await db.$queryRaw<[{ count: number }]>(sql`
   SELECT count(*)::float8 AS count FROM event
-  WHERE trigger = 'sweep' AND lateness_ms > 1000 AND type <> 'purged' AND at > (SELECT ${now}) - interval '10 minutes'`)
+  WHERE trigger = 'sweep' AND lateness_ms > 1000 AND type <> 'purged' AND data -> 'failures' IS NULL
+    AND at > (SELECT ${now}) - interval '10 minutes'`)
   return swept.count
 }
 

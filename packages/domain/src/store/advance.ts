@@ -26,6 +26,8 @@ export interface AdvancedRow {
   readonly from: Status
   readonly status: Status
   readonly latenessMs: number
+  /** How often a hook, or PostgreSQL, had refused this step before: that it is late is not its timer's fault. */
+  readonly failures: number
   readonly eventAt: Date
   readonly nextStep: Step
   readonly dueAt: Date
@@ -79,10 +81,10 @@ export const advanceResources = <Whole extends boolean>(
       (extract(epoch FROM j.at - CASE j.type WHEN 'expired' THEN j.ends_at WHEN 'grace' THEN j.expires_at
           ELSE j.expires_at - make_interval(secs => j.offset_s) END)
         * 1000)::bigint AS lateness_ms,
-      NULL::jsonb AS data
+      j.failures AS refusals, CASE WHEN j.failures > 0 THEN jsonb_build_object('failures', j.failures) END AS data
   ), ${record(cause, registry, kinds, ['reminded', 'grace', 'expired'])}
   SELECT ${options.whole ? sql`${columns(sql`m`, sql`m.at`)},` : essentials}
-    m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs", m.at AS "eventAt", o.deliveries AS owed
+    m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs", m.refusals AS failures, m.at AS "eventAt", o.deliveries AS owed
   FROM moved m LEFT JOIN owed o ON o.resource_id = m.id`)
 
 /** In the statement's text: of a parameter the planner expects a tenth of the table, and then reads all of it. */
@@ -90,12 +92,15 @@ const literal = (limit: number): Fragment => raw(String(Math.trunc(limit)))
 
 const essentials = sql`m.id, m.kind, m.version, m.status, m.next_step AS "nextStep", m.due_at AS "dueAt", m.expires_at AS "expiresAt",`
 
+/** One that is tried again later; enough to arm its timer. */
+export type PostponedRow = Pick<AdvancedRow, 'id' | 'kind' | 'version' | 'nextStep' | 'dueAt' | 'expiresAt'>
+
 /**
  * A hook has refused this row's step: it is tried again later, and later each time, up to an hour, but never later than
  * the step after it. What is over stays denied meanwhile.
  */
 export const postpone = (db: Sql, id: string, type: 'hook-failed' | 'step-failed', reason: string, cause: Cause) =>
-  db.$queryRaw<{ version: number; failures: number }[]>(sql`
+  db.$queryRaw<PostponedRow[]>(sql`
   WITH moved AS (
     UPDATE resource SET failures = failures + 1, due_at = least(
       ${now} + make_interval(secs => least(3600, power(2, least(failures, 12)))),
@@ -108,4 +113,4 @@ export const postpone = (db: Sql, id: string, type: 'hook-failed' | 'step-failed
       jsonb_build_object('failures', failures, 'next_try', due_at)
     FROM moved
   )
-  SELECT version, failures FROM moved`)
+  SELECT id, kind, version, next_step AS "nextStep", due_at AS "dueAt", expires_at AS "expiresAt" FROM moved`)

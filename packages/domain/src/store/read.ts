@@ -7,7 +7,6 @@ import {
   empty,
   type Fragment,
   isLive,
-  isOver,
   join,
   now,
   type ResourceRow,
@@ -16,9 +15,10 @@ import {
   seenStatus,
   sql,
 } from './live.ts'
+import { holdsReference } from './references.ts'
 
 /**
- * One resource by its id, or by a reference: the one that has not ended, else the newest. Ids tell only roughly which is
+ * One resource by its id, or by a reference: the one that holds it, else the newest. Ids tell only roughly which is
  * newer, for they come from the clocks of several processes.
  */
 export type Selector = string | { readonly reference: string }
@@ -35,7 +35,7 @@ export const readByReference = async (db: Sql, kind: string, reference: string) 
   const [row] = await db.$queryRaw<SeenRow[]>(sql`
     SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
     WHERE r.kind = ${kind} AND r.reference = ${reference}
-    ORDER BY r.status IN ('active', 'grace') DESC, r.id DESC LIMIT 1`)
+    ORDER BY ${holdsReference} DESC, r.id DESC LIMIT 1`)
   return row
 }
 
@@ -45,19 +45,6 @@ export const readWholeResource = async (db: Sql, id: string) => {
     SELECT ${columns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c WHERE r.id = ${id}::uuid`)
   return row
 }
-
-/** Waits until nobody is changing this row. */
-export const awaitResource = (db: Sql, id: string) =>
-  db.$queryRaw(sql`SELECT id FROM resource WHERE id = ${id}::uuid FOR SHARE`)
-
-/** Who is over by the clock and still stands in the way of these references. */
-export const readDeadHolders = (db: Sql, drafts: readonly { kind: string; reference: string | null }[]) =>
-  db.$queryRaw<{ id: string; kind: string }[]>(sql`
-  SELECT r.id, r.kind
-  FROM unnest(${drafts.map((draft) => draft.kind)}::text[], ${drafts.map((draft) => draft.reference)}::text[]) AS d(kind, reference)
-  JOIN resource r USING (kind, reference), (SELECT ${now} AS at) c
-  WHERE r.status IN ('active', 'grace') AND ${isOver(sql`r`, sql`c.at`)}
-  ORDER BY r.id`)
 
 export interface ResourceFilter {
   readonly kind?: string | undefined
@@ -124,11 +111,13 @@ export interface PendingRow {
   readonly dueAt: Date
   readonly expiresAt: Date
   readonly endsAt: Date
+  /** How often the step that is due was refused, by a hook or by PostgreSQL. */
+  readonly failures: number
   /** What the clock said. */
   readonly at: Date
 }
 
-const pending = sql`id, kind, version, next_step AS "nextStep", due_at AS "dueAt", expires_at AS "expiresAt", ends_at AS "endsAt", c.at`
+const pending = sql`id, kind, version, next_step AS "nextStep", due_at AS "dueAt", expires_at AS "expiresAt", ends_at AS "endsAt", failures, c.at`
 
 /** Where these rows stand now. Ended rows come too, with `purge` for their next step; unknown ids do not. */
 export const readPending = (db: Sql, ids: readonly string[]) =>
@@ -139,13 +128,13 @@ export const readPending = (db: Sql, ids: readonly string[]) =>
 export const readDue = async (
   db: Sql,
   kinds: readonly { readonly name: string }[],
-  batch: { limit: number; ids: readonly string[] | undefined },
+  batch: { limit: number; ids: readonly string[] | undefined; latestFirst: boolean },
 ): Promise<string[]> => {
   const rows = await db.$queryRaw<{ id: string }[]>(sql`
     SELECT id FROM resource
     WHERE next_step <> 'purge' AND due_at <= (SELECT ${now}) AND kind = ANY (${kinds.map((kind) => kind.name)}::text[])
       ${batch.ids ? sql`AND ${among(batch.ids)}` : empty}
-    ORDER BY due_at LIMIT ${batch.limit}::int`)
+    ORDER BY due_at ${batch.latestFirst ? sql`DESC` : empty} LIMIT ${batch.limit}::int`)
   return rows.map((row) => row.id)
 }
 

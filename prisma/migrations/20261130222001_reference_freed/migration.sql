@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "resource" ADD COLUMN "reference_freed_at" TIMESTAMPTZ(3);

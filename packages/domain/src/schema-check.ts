@@ -31,7 +31,7 @@ export const expectedIndexes: readonly string[] = [
   ],
   ...['mail_suppression_pkey', 'pulse_pkey', 'redemption_pkey', 'webhook_endpoint_enabled'],
   ...['webhook_endpoint_organization_id_id_idx', 'webhook_endpoint_pkey', 'webhook_endpoint_status_id_idx'],
-  ...['resource_due', 'resource_grant', 'resource_grant_subject', 'resource_inviter', 'resource_kind_id_idx', 'resource_kind_lane'],
+  ...['resource_due', 'resource_failing', 'resource_grant', 'resource_grant_subject', 'resource_inviter', 'resource_kind_id_idx', 'resource_kind_lane'],
   ...['resource_organization', 'resource_organization_lane', 'resource_pkey', 'resource_purge', 'resource_reference'],
   ...['resource_reference_live', 'resource_scope', 'resource_selector', 'resource_subject'],
 ]

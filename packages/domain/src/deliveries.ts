@@ -278,7 +278,7 @@ export const oweNotice = (
 ): Promise<Owed[]> =>
   db.$queryRaw(sql`
   WITH clock AS MATERIALIZED (SELECT ${now} AS at)
-  INSERT INTO delivery (kind, version, event, channel, target, notice, next_attempt_at, created_at)
-  SELECT ${noticeKind}, 1, ${notice.type}, t.channel::lapse_channel, t.target, ${JSON.stringify(notice)}::jsonb, c.at, c.at
+  INSERT INTO delivery (organization_id, kind, version, event, channel, target, notice, next_attempt_at, created_at)
+  SELECT (SELECT organization_id FROM webhook_endpoint WHERE id = CASE WHEN t.channel = 'webhook' THEN t.target::uuid END), ${noticeKind}, 1, ${notice.type}, t.channel::lapse_channel, t.target, ${JSON.stringify(notice)}::jsonb, c.at, c.at
   FROM clock c, unnest(${to.map((t) => t.channel)}::text[], ${to.map((t) => t.target)}::text[]) AS t(channel, target)
   RETURNING id, channel`)

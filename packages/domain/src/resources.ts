@@ -26,13 +26,7 @@ import type { AdvancedRow } from './store/advance.ts'
 import { type Draft, type IssuedRow, insertResources, type MaybeIssuedRow } from './store/issue.ts'
 import { type Count, exactly } from './store/listing.ts'
 import type { SeenRow } from './store/live.ts'
-import {
-  awaitResource,
-  readByReference,
-  readDeadHolders,
-  resourcesById,
-  type Selector,
-} from './store/read.ts'
+import { awaitResource, readByReference, readDeadHolders, resourcesById, type Selector } from './store/read.ts'
 import { countResources, listResources, type ResourceFilter } from './store/resource-list.ts'
 import {
   consumeResource,

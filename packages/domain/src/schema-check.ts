@@ -4,7 +4,13 @@ import { sql } from './store/live.ts'
 /** Every index that the migrations make. Without one of them Lapse works, and slows down as it fills. */
 export const expectedIndexes: readonly string[] = [
   ...['delivery_attempt_pkey', 'delivery_dead', 'delivery_due', 'delivery_pkey', 'delivery_webhook', 'event_at'],
-  ...['delivery_dead_settled', 'delivery_notice_settled', 'delivery_organization', 'delivery_unsent', 'delivery_target_id_idx'],
+  ...[
+    'delivery_dead_settled',
+    'delivery_notice_settled',
+    'delivery_organization',
+    'delivery_unsent',
+    'delivery_target_id_idx',
+  ],
   'delivery_resource_id_version_event_channel_target_key',
   ...['directory_membership_organization_id_user_id_key', 'directory_membership_pkey'],
   ...['directory_membership_organization_id_id_idx', 'directory_membership_user_id_id_idx'],
@@ -31,7 +37,15 @@ export const expectedIndexes: readonly string[] = [
   ],
   ...['mail_suppression_pkey', 'pulse_pkey', 'redemption_pkey', 'webhook_endpoint_enabled'],
   ...['webhook_endpoint_organization_id_id_idx', 'webhook_endpoint_pkey', 'webhook_endpoint_status_id_idx'],
-  ...['resource_due', 'resource_failing', 'resource_grant', 'resource_grant_subject', 'resource_inviter', 'resource_kind_id_idx', 'resource_kind_lane'],
+  ...[
+    'resource_due',
+    'resource_failing',
+    'resource_grant',
+    'resource_grant_subject',
+    'resource_inviter',
+    'resource_kind_id_idx',
+    'resource_kind_lane',
+  ],
   ...['resource_organization', 'resource_organization_lane', 'resource_pkey', 'resource_purge', 'resource_reference'],
   ...['resource_reference_live', 'resource_scope', 'resource_selector', 'resource_subject'],
 ]

@@ -36,8 +36,9 @@ export const notify = async (db: Sql, id: string): Promise<Owed[]> => {
     JOIN directory_user u ON u.id = m.user_id
     WHERE (r.payload ->> 'mail')::boolean
   )
-  INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-  SELECT m.id, m.kind, m.version, m.type, l.id, e.channel, e.target, m.at, m.at
+  INSERT INTO delivery (organization_id, resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
+  SELECT CASE WHEN e.channel = 'webhook' THEN (SELECT organization_id FROM webhook_endpoint WHERE id = e.target::uuid) ELSE m.organization_id END,
+    m.id, m.kind, m.version, m.type, l.id, e.channel, e.target, m.at, m.at
   FROM moved m
   JOIN logged l ON l.resource_id = m.id
   JOIN (SELECT id, channel, target FROM inviter UNION ALL SELECT id, channel, target FROM (${subscribed}) s) e ON e.id = m.id

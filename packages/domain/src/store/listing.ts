@@ -22,6 +22,8 @@ export interface Way {
   readonly match: readonly Fragment[]
   /** Where else rows of the list may stand, in no order: all of them are looked at, or the way is not gone to its end. */
   readonly besides?: readonly Fragment[]
+  /** How many rows it looks at, where it is not as many as usual. */
+  readonly looks?: number
 }
 
 /** A page: below a place and from another one on, each a value for every key; `bounds` is a CTE that they may name. */
@@ -54,9 +56,10 @@ const mostInLane = 250
 /** Rows that a count looks at, of all lanes together. */
 export const mostCounted = 10_000
 
-const looksOf = ({ lanes }: Way, limit: number) => Math.max(lanes ? mostInLane : mostLooked, limit)
+const looksOf = ({ lanes, looks = lanes ? mostInLane : mostLooked }: Way, limit: number) => Math.max(looks, limit)
 
-const tuple = (parts: readonly Fragment[]): Fragment => (parts.length === 1 ? (parts[0] as Fragment) : sql`(${join([...parts])})`)
+const tuple = (parts: readonly Fragment[]): Fragment =>
+  parts.length === 1 ? (parts[0] as Fragment) : sql`(${join([...parts])})`
 const all = (conditions: readonly Fragment[]): Fragment =>
   conditions.length > 0 ? sql`WHERE ${join([...conditions], ' AND ')}` : empty
 
@@ -127,7 +130,12 @@ export interface Count {
   readonly atLeast: boolean
 }
 
-export const countAlong = async (db: Sql, listed: Listed, way: Way, stretch: Omit<Stretch, 'limit'>): Promise<Count> => {
+export const countAlong = async (
+  db: Sql,
+  listed: Listed,
+  way: Way,
+  stretch: Omit<Stretch, 'limit'>,
+): Promise<Count> => {
   const looks = raw(String(mostCounted))
   const along = stretchOf(listed, way, { ...stretch, limit: mostCounted })
   const matches = way.match.length > 0 ? sql`(${join([...way.match], ' AND ')})` : sql`true`

@@ -6,8 +6,8 @@ import {
   type Found,
   follow,
   greatestUuid,
-  leastUuid,
   type Listed,
+  leastUuid,
   listAlong,
   statementAt,
   type Way,
@@ -111,8 +111,7 @@ const waysTo = (filter: Filter): Way[] => {
   const match = conditionsOf(filter)
   const without = (...names: (keyof Filter)[]) =>
     conditionsOf(Object.fromEntries(Object.entries(filter).filter(([name]) => !names.includes(name as keyof Filter))))
-  const lanes =
-    status !== undefined ? lanesOf[status] : live === undefined ? everyLane : live ? liveLanes : overLanes
+  const lanes = status !== undefined ? lanesOf[status] : live === undefined ? everyLane : live ? liveLanes : overLanes
   const byLane = status !== undefined || live !== undefined
   const laned = sql`SELECT lane FROM unnest(${[...lanes]}::lapse_status[]) AS lane`
   const inKind = kind === undefined ? sql`l.kind` : sql`${kind}::text`

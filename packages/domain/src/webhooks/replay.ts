@@ -90,8 +90,8 @@ export const replaySpan = async (
       UPDATE delivery d SET ${again} FROM there WHERE d.id = there.id
       RETURNING d.id, d.channel, d.round
     ), added AS (
-      INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-      SELECT h.resource_id, h.kind, h.version, h.type || ':#' || h.id, h.id, 'webhook', ${id}, ${now}, ${now}
+      INSERT INTO delivery (organization_id, resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
+      SELECT ${organizationId}::uuid, h.resource_id, h.kind, h.version, h.type || ':#' || h.id, h.id, 'webhook', ${id}, ${now}, ${now}
       FROM held h
       -- One that is there would be waited for while somebody else replays it, who may wait for one of ours.
       WHERE NOT EXISTS (SELECT FROM delivery d WHERE d.event_id = h.id AND d.target || '' = ${id} AND d.channel = 'webhook')

@@ -115,5 +115,5 @@ export const countDeliveries = (db: Sql): Promise<{ channel: Channel; status: De
     ) l CROSS JOIN LATERAL (
       SELECT count(*)::float8 AS count FROM (
         SELECT FROM delivery d WHERE (d.channel, d.status) >= (l.channel, l.status) AND (d.channel, d.status) <= (l.channel, l.status)
-          AND d.status <> 'sent' ORDER BY d.channel, d.status LIMIT ${raw(String(mostCounted))}) some
+          AND d.status <> 'sent' ORDER BY d.channel, d.status LIMIT ${raw(String(mostCounted))}) counted
     ) c WHERE c.count > 0`)

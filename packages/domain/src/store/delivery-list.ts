@@ -3,8 +3,8 @@ import type { Sql } from '../database.ts'
 import { LapseError } from '../errors.ts'
 import type { Channel } from '../kind.ts'
 import type { Delivery, DeliveryFilter, DeliveryStatus } from '../ledger.ts'
-import { greatestUuid, type Listed, leastUuid, listAlong, mostCounted, type Way } from './listing.ts'
-import { type Fragment, raw, sql } from './live.ts'
+import { greatestUuid, type Listed, leastUuid, listAlong, type Way } from './listing.ts'
+import { type Fragment, sql } from './live.ts'
 
 const r = sql`r`
 
@@ -41,7 +41,7 @@ export const deliveryConditions = (row: Fragment, filter: DeliveryFilter): Fragm
 }
 
 /** In one list of a resource's deliveries, which no index has by their ids. */
-const mostOfResource = 10_000
+const mostOfResource = 5_000
 
 /** From the narrowest to the widest; the last has every row. */
 const waysTo = (filter: DeliveryFilter): Way[] => {
@@ -106,7 +106,7 @@ export const listDeliveries = async (
 
 /**
  * How many are outstanding or have given up, for the metrics; what is done is not counted, for the ledger is long. Of each
- * channel and status it counts to 10,000.
+ * channel and status it counts to 10,000: index entries in their order, of what is outstanding alone.
  */
 export const countDeliveries = (db: Sql): Promise<{ channel: Channel; status: DeliveryStatus; count: number }[]> =>
   db.$queryRaw(sql`
@@ -115,5 +115,5 @@ export const countDeliveries = (db: Sql): Promise<{ channel: Channel; status: De
     ) l CROSS JOIN LATERAL (
       SELECT count(*)::float8 AS count FROM (
         SELECT FROM delivery d WHERE (d.channel, d.status) >= (l.channel, l.status) AND (d.channel, d.status) <= (l.channel, l.status)
-          AND d.status <> 'sent' ORDER BY d.channel, d.status LIMIT ${raw(String(mostCounted))}) counted
+          AND d.status <> 'sent' ORDER BY d.channel, d.status LIMIT 10000) counted
     ) c WHERE c.count > 0`)

@@ -49,12 +49,15 @@ export const statementAt = sql`(SELECT at FROM clock)`
 export const leastUuid = sql`'00000000-0000-0000-0000-000000000000'::uuid`
 export const greatestUuid = sql`'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid`
 
-/** Rows that are looked at for a page: ten of the largest pages of the API, a few milliseconds of work. */
-export const mostLooked = 2_000
+/**
+ * Rows that are looked at for a page: five of the largest pages of the API, a few milliseconds of work, and so few that a
+ * plan takes the index for them in a table of any size in which that matters.
+ */
+export const mostLooked = 1_000
 /** The same in each lane where there are several: all states of one kind look at no more together. */
 const mostInLane = 250
 /** Rows that a count looks at, of all lanes together. */
-export const mostCounted = 10_000
+export const mostCounted = 1_000
 
 const looksOf = ({ lanes, looks = lanes ? mostInLane : mostLooked }: Way, limit: number) => Math.max(looks, limit)
 
@@ -98,17 +101,19 @@ export const follow = async <Row extends { readonly id: string }>(
   const { match, besides = [] } = way
   const { limit, below, forward } = stretch
   const most = raw(String(Math.trunc(limit)))
-  const looks = raw(String(looksOf(way, limit)))
-  const order = sql`ORDER BY ${join(keys.map((key) => sql`${key}${forward ? empty : sql` DESC`}`))}`
+  const looks = raw(String(match.length > 0 || besides.length > 0 ? looksOf(way, limit) : Math.trunc(limit)))
+  const by = (place: readonly Fragment[]) =>
+    sql`ORDER BY ${join(place.map((one) => sql`${one}${forward ? empty : sql` DESC`}`))}`
+  const order = by(keys)
   const along = stretchOf(listed, way, stretch)
-  const page = (source: Fragment, match: readonly Fragment[]) =>
+  const page = (source: Fragment, match: readonly Fragment[], order: Fragment) =>
     sql`(SELECT r.* FROM (SELECT r.* ${source} LIMIT ${looks}) r ${all(match)} ${order} LIMIT ${most})`
   const elsewhere = besides.map((where) => sql`FROM ${table} WHERE ${where}`)
   const inside = [...match, insideOf(keys, stretch)]
   const rows = await db.$queryRaw<(Row & { stoppedAt: string | null })[]>(sql`${head(way, stretch)},
   met AS MATERIALIZED (
-    SELECT l.number, r.* FROM lane l CROSS JOIN LATERAL ${page(along, match)} r
-    ${each(elsewhere, (source) => sql`UNION ALL SELECT 0, r.* FROM ${page(source, inside)} r`)}
+    SELECT l.number, r.* FROM lane l CROSS JOIN LATERAL ${page(along, match, by([...way.columns, ...keys]))} r
+    ${each(elsewhere, (source) => sql`UNION ALL SELECT 0, r.* FROM ${page(source, inside, order)} r`)}
   ), stops AS MATERIALIZED (
     SELECT s.* FROM (SELECT * FROM lane WHERE (SELECT count(*) FROM met WHERE met.number = lane.number) < ${most} OFFSET 0) l
     CROSS JOIN LATERAL (SELECT ${join([...keys])} ${along} OFFSET ${looks} - 1 LIMIT ${match.length > 0 ? sql`1` : sql`0`}) s
@@ -118,8 +123,7 @@ export const follow = async <Row extends { readonly id: string }>(
     SELECT r.* FROM met r
     WHERE ${tuple(keys)} ${forward ? sql`<=` : sql`>=`} ALL (SELECT * FROM stop) ${order} LIMIT ${most}
   )
-  SELECT ${fields}, stop.id::text AS "stoppedAt"
-  FROM (SELECT) one LEFT JOIN stop ON true LEFT JOIN shown r ON true ${order}`)
+  SELECT ${fields}, (SELECT id::text FROM stop) AS "stoppedAt" FROM (SELECT) one LEFT JOIN shown r ON true ${order}`)
   const shown = rows.filter((row) => row.id !== null)
   return { rows: shown, stoppedAt: shown.length < limit ? (rows[0]?.stoppedAt ?? null) : null }
 }

@@ -38,6 +38,9 @@ export const laneOf = (row: Fragment): Fragment =>
   sql`(CASE WHEN ${row}.status NOT IN ('active', 'grace') THEN ${row}.status WHEN ${row}.suspended_at IS NOT NULL THEN 'suspended'
     WHEN ${row}.starts_at IS NOT NULL THEN 'scheduled' ELSE ${row}.status END)`
 
+/** The same within an organization. No two indexes begin alike: a plan would sort what it finds by the beginning of the other. */
+const ownLaneOf = (row: Fragment): Fragment => sql`(CASE WHEN ${row}.organization_id IS NOT NULL THEN ${laneOf(row)} END)`
+
 const r = sql`r`
 const lane = laneOf(r)
 
@@ -80,24 +83,29 @@ const conditionsOf = (filter: Filter): Fragment[] => {
   ].filter((condition) => condition !== false)
 }
 
-/** All kinds that there are, or those of an organization: one look at the index for each. */
-const kindsIn = (organizationId: string | undefined): Fragment => {
+/**
+ * In which of these lanes there are which kinds, of all or of an organization: one look at the index for each. It is written
+ * over all the columns in front, as a stretch is.
+ */
+const kindsIn = (lanes: readonly Status[], organizationId: string | undefined): Fragment => {
   const owner = sql`${organizationId ?? null}::uuid`
-  const [place, of, within] =
+  const [column, value, within] =
     organizationId === undefined
-      ? [sql`k.kind`, (kind: Fragment) => kind, empty]
-      : [
-          sql`k.organization_id, k.kind`,
-          (kind: Fragment) => sql`${owner}, ${kind}`,
-          sql`AND k.organization_id IS NOT NULL AND k.organization_id <= ${owner}`,
-        ]
-  const next = (after: Fragment) =>
-    sql`SELECT k.kind FROM resource k WHERE (${place}) > (${of(after)}) ${within} ORDER BY ${place} LIMIT 1`
+      ? [empty, empty, empty]
+      : [sql`k.organization_id,`, sql`${owner},`, sql`AND k.organization_id IS NOT NULL`]
+  const lane = organizationId === undefined ? laneOf(sql`k`) : ownLaneOf(sql`k`)
+  const place = sql`${lane}, ${column} k.kind`
+  const next = (from: Fragment, after: Fragment) => sql`
+    SELECT k.kind, ${lane} AS lane ${organizationId === undefined ? empty : sql`, k.organization_id`} FROM resource k
+    WHERE (${place}) > (${from}, ${value} ${after}) ${within} ORDER BY ${place} LIMIT 1`
+  const same = (lane: Fragment) =>
+    sql`n.lane = ${lane} ${organizationId === undefined ? empty : sql`AND n.organization_id = ${owner}`}`
   return sql`(WITH RECURSIVE kinds AS (
-      (${next(sql`''`)})
+      SELECT w.lane, n.kind FROM unnest(${[...lanes]}::lapse_status[]) AS w(lane)
+      JOIN LATERAL (${next(sql`w.lane`, sql`''`)}) n ON ${same(sql`w.lane`)}
       UNION ALL
-      SELECT n.kind FROM kinds g CROSS JOIN LATERAL (${next(sql`g.kind`)}) n
-    ) SELECT kind FROM kinds)`
+      SELECT g.lane, n.kind FROM kinds g JOIN LATERAL (${next(sql`g.lane`, sql`g.kind`)}) n ON ${same(sql`g.lane`)}
+    ) SELECT lane, kind FROM kinds)`
 }
 
 /** What has been granted to one on one and has not ended: a few relations, by an index of their own. */
@@ -113,10 +121,9 @@ const waysTo = (filter: Filter): Way[] => {
     conditionsOf(Object.fromEntries(Object.entries(filter).filter(([name]) => !names.includes(name as keyof Filter))))
   const lanes = status !== undefined ? lanesOf[status] : live === undefined ? everyLane : live ? liveLanes : overLanes
   const byLane = status !== undefined || live !== undefined
-  const laned = sql`SELECT lane FROM unnest(${[...lanes]}::lapse_status[]) AS lane`
   const inKind = kind === undefined ? sql`l.kind` : sql`${kind}::text`
   const lanesIn = (organizationId?: string) =>
-    kind === undefined ? sql`(SELECT k.kind, s.lane FROM ${kindsIn(organizationId)} k, (${laned}) s)` : sql`(${laned})`
+    kind === undefined ? kindsIn(lanes, organizationId) : sql`(SELECT unnest(${[...lanes]}::lapse_status[]) AS lane)`
   const besides = moved(filter) ? { besides: unswept(lanes) } : {}
   const one = (column: Fragment, value: Fragment, where: Fragment | undefined, name: keyof Filter): Way => ({
     columns: [column],
@@ -138,8 +145,8 @@ const waysTo = (filter: Filter): Way[] => {
     if (kind === undefined && !byLane) ways.push(one(sql`r.organization_id`, owner, within, 'organizationId'))
     else
       ways.push({
-        columns: [sql`r.organization_id`, sql`r.kind`, lane],
-        values: [owner, inKind, sql`l.lane`],
+        columns: [ownLaneOf(r), sql`r.organization_id`, sql`r.kind`],
+        values: [sql`l.lane`, owner, inKind],
         where: within,
         lanes: lanesIn(organizationId),
         match: byLane ? match : without('organizationId', 'kind'),
@@ -147,7 +154,7 @@ const waysTo = (filter: Filter): Way[] => {
       })
   }
   if (byLane)
-    ways.push({ columns: [sql`r.kind`, lane], values: [inKind, sql`l.lane`], lanes: lanesIn(), match, ...besides })
+    ways.push({ columns: [lane, sql`r.kind`], values: [sql`l.lane`, inKind], lanes: lanesIn(), match, ...besides })
   else if (kind !== undefined) ways.push(one(sql`r.kind`, inKind, undefined, 'kind'))
   else ways.push({ columns: [], values: [], match })
   return ways

@@ -86,6 +86,7 @@ export const testApi = async ({ redis = testRedis(), databaseUrl, env = {}, log 
   const sql = async (text: string, values: unknown[] = []) => (await owner.query(text, values)).rows as Body[]
   return {
     url: api.url,
+    ownerUrl: database.ownerUrl,
     call: caller(api.url),
     lapse,
     /** For an API, or a worker, in a process of its own on the same services. */

@@ -28,6 +28,7 @@ const errors = {
   unverified_address: [403, 'The address of this user is not verified.'],
   signed_out: [401, 'Nobody is signed in.'],
   token_not_valid: [404, 'This is not valid, or not any more.'],
+  too_broad: [422, 'That would take looking through too much.'],
   too_soon: [429, 'That was done too often just now.'],
   not_configured: [503, 'Lapse is not configured for this.'],
   reference_taken: [409, 'This reference is taken.'],

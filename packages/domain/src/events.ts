@@ -1,6 +1,6 @@
 import type { Sql } from './database.ts'
 import type { Status } from './lifecycle.ts'
-import { empty, join, now, sql } from './store/live.ts'
+import { now, sql } from './store/live.ts'
 
 /** The layer that caused a transition. */
 export type Trigger = 'job' | 'lazy' | 'sweep' | 'manual' | 'cascade'
@@ -34,27 +34,7 @@ export interface EventFilter {
   readonly until?: Date | undefined
 }
 
-/** Newest first. `before` is the last id of the page before. */
-export const listEvents = (
-  db: Sql,
-  filter: EventFilter,
-  page: { before?: string | undefined; limit: number },
-): Promise<Event[]> => {
-  const conditions = [
-    filter.resourceId !== undefined && sql`resource_id = ${filter.resourceId}::uuid`,
-    filter.kind !== undefined && sql`kind = ${filter.kind}`,
-    filter.type !== undefined && sql`type = ${filter.type}`,
-    filter.trigger !== undefined && sql`trigger = ${filter.trigger}::lapse_trigger`,
-    filter.since !== undefined && sql`at >= to_timestamp(${filter.since.getTime()}::float8 / 1000)`,
-    filter.until !== undefined && sql`at < to_timestamp(${filter.until.getTime()}::float8 / 1000)`,
-    page.before !== undefined && sql`id < ${page.before}::bigint`,
-  ].filter((condition) => condition !== false)
-  return db.$queryRaw<Event[]>(sql`
-    SELECT id::text, resource_id AS "resourceId", kind, type, version, at, from_status AS "from", to_status AS "to",
-      trigger, lateness_ms::float8 AS "latenessMs", actor, reason, data
-    FROM event ${conditions.length > 0 ? sql`WHERE ${join(conditions, ' AND ')}` : empty}
-    ORDER BY event.id DESC LIMIT ${page.limit}::int`)
-}
+export { listEvents } from './store/event-list.ts'
 
 /** A wake-up that found nothing to do although its row is still there. */
 export interface IdleWakeUp {

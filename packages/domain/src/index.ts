@@ -118,8 +118,10 @@ export type { CheckResult, ConsumeResult, Denial, Page, Resources } from './reso
 export type { Loss, Rewound, RewoundResource } from './restored.ts'
 export type { AdvancedRow } from './store/advance.ts'
 export type { Bucket, ForecastSpan } from './store/forecast.ts'
-export type { PendingRow, ResourceFilter, Selector, Span } from './store/read.ts'
+export type { Count } from './store/listing.ts'
+export type { PendingRow, Selector, Span } from './store/read.ts'
 export type { Owed } from './store/record.ts'
+export type { ResourceFilter } from './store/resource-list.ts'
 export type { Suppression, SuppressionFilter, SuppressionReason } from './suppressions.ts'
 export { wordsOf } from './text.ts'
 export {

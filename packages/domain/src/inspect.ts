@@ -2,7 +2,7 @@ import type { Sql } from './database.ts'
 import { Prisma } from './generated/prisma/client.ts'
 
 /** The newest migration this code needs. */
-export const schemaVersion = '20261130222003_reference_live_dropped'
+export const schemaVersion = '20261130223052_membership_by_user'
 
 const oldestPostgres = 150_000
 

@@ -5,12 +5,15 @@ import { LapseError } from './errors.ts'
 import type { Channel } from './kind.ts'
 import { probed } from './outbox/circuits.ts'
 import { shareOf } from './outbox/lanes.ts'
+import { deliveryConditions, deliveryFields, leastId } from './store/delivery-list.ts'
 import { eraseEnclosed } from './store/enclosed.ts'
-import { empty, type Fragment, instant, join, now, sql } from './store/live.ts'
+import { empty, type Fragment, join, now, sql } from './store/live.ts'
 import type { Owed } from './store/record.ts'
 
 export const deliveryStatuses = ['pending', 'sent', 'failed', 'dead', 'cancelled'] as const
 export type DeliveryStatus = (typeof deliveryStatuses)[number]
+
+export { countDeliveries, listDeliveries } from './store/delivery-list.ts'
 
 /** One side effect to one target. */
 export interface Delivery {
@@ -32,8 +35,7 @@ export interface Delivery {
   readonly settledAt: Date | null
 }
 
-const fields = sql`d.id, d.resource_id AS "resourceId", d.kind, d.version, d.event, d.channel, d.target, d.status, d.attempts,
-  d.next_attempt_at AS "nextAttemptAt", d.last_error AS "lastError", d.created_at AS "createdAt", d.settled_at AS "settledAt"`
+const fields = deliveryFields(sql`d`)
 
 /** One attempt at a delivery; `durationMs` is `null` while it runs, or when its process died. */
 export interface Attempt {
@@ -60,57 +62,14 @@ export interface DeliveryFilter {
   readonly resourceId?: string | undefined
   /** By its id: of what was issued in it; webhooks of its own endpoints. */
   readonly organizationId?: string | undefined
-  /** Created at this instant or later. */
+  /** Written down at this instant or later. */
   readonly since?: Date | undefined
-  /** Created before this instant. */
+  /** Written down before this instant. */
   readonly until?: Date | undefined
-}
-
-const conditionsOf = (filter: DeliveryFilter): Fragment[] => {
-  if (filter.resourceId !== undefined && !isUuid(filter.resourceId))
-    throw new LapseError('invalid', { field: 'resource_id', detail: "Give a resource's id." })
-  return [
-    // As a literal, for the index that has only those.
-    filter.status !== undefined &&
-      (filter.status === 'dead' ? sql`d.status = 'dead'` : sql`d.status = ${filter.status}::lapse_delivery_status`),
-    filter.channel !== undefined && sql`d.channel = ${filter.channel}::lapse_channel`,
-    filter.kind !== undefined && sql`d.kind = ${filter.kind}`,
-    filter.event !== undefined && sql`split_part(d.event, ':', 1) = ${filter.event}`,
-    filter.target !== undefined && sql`d.target = ${filter.target}`,
-    filter.resourceId !== undefined && sql`d.resource_id = ${filter.resourceId}::uuid`,
-    filter.organizationId !== undefined && isOf(filter.organizationId),
-    // An id is made when its row is, or a moment later: where the list may stop.
-    filter.since !== undefined &&
-      sql`d.created_at >= ${instant(filter.since.getTime())} AND d.id >= ${leastId(filter.since)}::uuid`,
-    filter.until !== undefined && sql`d.created_at < ${instant(filter.until.getTime())}`,
-  ].filter((condition) => condition !== false)
-}
-
-/** A webhook is its endpoint's: what the host application's own have answered is nobody else's business. */
-const isOf = (organizationId: string): Fragment => sql`CASE WHEN d.channel = 'webhook'
-  THEN d.target = ANY (ARRAY(SELECT w.id::text FROM webhook_endpoint w WHERE w.organization_id = ${organizationId}::uuid))
-  ELSE EXISTS (SELECT FROM resource r WHERE r.id = d.resource_id AND r.organization_id = ${organizationId}::uuid) END`
-
-/** The least UUIDv7 of an instant. */
-const leastId = (at: Date): string => {
-  const time = Math.min(Math.max(0, at.getTime()), 2 ** 48 - 1)
-  const hex = time.toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
 }
 
 const where = (conditions: readonly Fragment[]): Fragment =>
   conditions.length > 0 ? sql`WHERE ${join([...conditions], ' AND ')}` : empty
-
-/** Newest first. `before` is the last id of the page before. @throws LapseError `invalid` */
-export const listDeliveries = async (
-  db: Sql,
-  filter: DeliveryFilter,
-  page: { before?: string | undefined; limit: number },
-): Promise<Delivery[]> => {
-  const conditions = [...conditionsOf(filter), ...(page.before === undefined ? [] : [sql`d.id < ${page.before}::uuid`])]
-  return db.$queryRaw(sql`
-    SELECT ${fields} FROM delivery d ${where(conditions)} ORDER BY d.id DESC LIMIT ${page.limit}::int`)
-}
 
 /** The calls that these resources make. */
 export const callsOf = (db: Sql, resourceIds: readonly string[]): Promise<Delivery[]> =>
@@ -164,8 +123,11 @@ export const retryDead = async (
 ): Promise<Retried> => {
   if (after !== undefined && !isUuid(after))
     throw new LapseError('invalid', { field: 'after', detail: 'Take it from the answer before.' })
+  const { since, until, ...rest } = filter
   const conditions = [
-    ...conditionsOf({ ...filter, status: 'dead' }),
+    ...deliveryConditions(sql`d`, { ...rest, status: 'dead' }),
+    ...(since === undefined ? [] : [sql`d.id >= ${leastId(since)}::uuid`]),
+    ...(until === undefined ? [] : [sql`d.id < ${leastId(until)}::uuid`]),
     ...(after === undefined ? [] : [sql`d.id > ${after}::uuid`]),
   ]
   const deliveries = await db.$queryRaw<Retried['deliveries']>(sql`
@@ -190,13 +152,6 @@ export const cancelDelivery = async (db: Sql, id: string): Promise<boolean> => {
   SELECT status FROM settled`)
   return cancelled.length > 0
 }
-
-/** How many are outstanding or have given up, for the metrics; what is done is not counted, for the ledger is long. */
-export const countDeliveries = (db: Sql): Promise<{ channel: Channel; status: DeliveryStatus; count: number }[]> =>
-  db.$queryRaw(sql`
-    SELECT channel, status, count(*)::float8 AS count FROM delivery WHERE status IN ('pending', 'failed') GROUP BY 1, 2
-    UNION ALL
-    SELECT channel, status, count(*)::float8 FROM delivery WHERE status = 'dead' GROUP BY 1, 2`)
 
 /** Deletes up to `limit` notices that were settled 30 days ago, and says how many: what belongs to a resource goes with it. */
 export const purgeNotices = (db: Sql, limit: number): Promise<number> =>

@@ -30,16 +30,11 @@ import {
   issuedBatch,
   type MaybeIssuedRow,
 } from './store/issue.ts'
+import { type Count, exactly } from './store/listing.ts'
 import type { SeenRow } from './store/live.ts'
-import {
-  countResources,
-  listResources,
-  type ResourceFilter,
-  readByReference,
-  resourcesById,
-  type Selector,
-} from './store/read.ts'
+import { readByReference, resourcesById, type Selector } from './store/read.ts'
 import { freeReferences, readDeadHolders } from './store/references.ts'
+import { countResources, listResources, type ResourceFilter } from './store/resource-list.ts'
 import {
   consumeResource,
   expireResource,
@@ -263,13 +258,19 @@ export class Resources {
     return this.#seen(row)
   }
 
-  /** Newest first. */
+  /** Newest first. @throws LapseError `too_broad` */
   async list(filter: ResourceFilter, page: Page = {}): Promise<Resource[]> {
     const rows = await listResources(this.#db, filter, { before: page.before, limit: page.limit ?? 50 })
     return rows.map((row) => this.#seen(row))
   }
 
-  count(filter: ResourceFilter): Promise<number> {
+  /** How many there are. @throws LapseError `too_broad` where `tally` does not know exactly */
+  async count(filter: ResourceFilter): Promise<number> {
+    return exactly(await this.tally(filter))
+  }
+
+  /** The same, or how many there are at least: so many rows are looked at and no more. */
+  tally(filter: ResourceFilter): Promise<Count> {
     return countResources(this.#db, filter)
   }
 

@@ -4,19 +4,29 @@ import { sql } from './store/live.ts'
 /** Every index that the migrations make. Without one of them Lapse works, and slows down as it fills. */
 export const expectedIndexes: readonly string[] = [
   ...['delivery_attempt_pkey', 'delivery_dead', 'delivery_due', 'delivery_pkey', 'delivery_webhook', 'event_at'],
-  ...['delivery_dead_settled', 'delivery_notice_settled', 'delivery_target_id_idx'],
+  ...[
+    'delivery_dead_settled',
+    'delivery_notice_settled',
+    'delivery_organization',
+    'delivery_unsent',
+    'delivery_target_id_idx',
+  ],
   'delivery_resource_id_version_event_channel_target_key',
   ...['directory_membership_organization_id_user_id_key', 'directory_membership_pkey'],
-  ...['directory_membership_user_id_idx', 'directory_organization_pkey', 'directory_organization_reference_key'],
+  ...['directory_membership_organization_id_id_idx', 'directory_membership_user_id_id_idx'],
+  ...['directory_organization_pkey', 'directory_organization_status_id_idx', 'directory_organization_reference_key'],
   ...['directory_user_canonical_key', 'directory_user_pkey', 'directory_user_reference_key'],
   ...[
     'event_end',
     'event_grant',
     'event_invited',
+    'event_kind_type',
     'event_pkey',
     'event_refused',
     'event_resource_id_id_idx',
+    'event_rewound',
     'event_swept',
+    'event_time',
   ],
   ...[
     'alert_pkey',
@@ -26,9 +36,17 @@ export const expectedIndexes: readonly string[] = [
     'mail_suppression_spelled_idx',
   ],
   ...['mail_suppression_pkey', 'pulse_pkey', 'redemption_pkey', 'webhook_endpoint_enabled'],
-  ...['webhook_endpoint_organization_id_idx', 'webhook_endpoint_pkey'],
-  ...['resource_due', 'resource_grant', 'resource_grant_subject', 'resource_inviter', 'resource_kind_id_idx'],
-  ...['resource_organization', 'resource_organization_kind', 'resource_pkey', 'resource_purge', 'resource_reference'],
+  ...['webhook_endpoint_organization_id_id_idx', 'webhook_endpoint_pkey', 'webhook_endpoint_status_id_idx'],
+  ...[
+    'resource_due',
+    'resource_failing',
+    'resource_grant',
+    'resource_grant_subject',
+    'resource_inviter',
+    'resource_kind_id_idx',
+    'resource_kind_lane',
+  ],
+  ...['resource_organization', 'resource_organization_lane', 'resource_pkey', 'resource_purge', 'resource_reference'],
   ...['resource_reference_held', 'resource_scope', 'resource_selector', 'resource_subject'],
 ]
 

@@ -193,13 +193,13 @@ describe('a long ledger', () => {
     }
     const page = { limit: 50 }
     for (const [index, run] of [
-      ['delivery_dead', (db) => listDeliveries(db, { status: 'dead' }, page)],
+      ['delivery_unsent', (db) => listDeliveries(db, { status: 'dead' }, page)],
+      ['delivery_unsent', (db) => listDeliveries(db, { status: 'failed', channel: 'email' }, page)],
       ['delivery_dead', (db) => retryDead(db, { kind: 'plain' }, { limit: 1_000 })],
       ['delivery_target_id_idx', (db) => listDeliveries(db, { target: 'user7@example.com' }, page)],
       ['delivery_resource_id_version', (db) => listDeliveries(db, { resourceId: resource }, page)],
       ['delivery_pkey', (db) => listDeliveries(db, { since: new Date(Date.now() + minute), kind: 'coupon' }, page)],
-      ['delivery_dead', (db) => countDeliveries(db)],
-      ['delivery_due', (db) => countDeliveries(db)],
+      ['delivery_unsent', (db) => countDeliveries(db)],
       ['delivery_notice_settled', (db) => purgeNotices(db, 500)],
       ['delivery_due', (db) => oldestPending(db)],
       ['delivery_dead_settled', (db) => deadLately(db).catch(() => {})],

@@ -8,7 +8,7 @@ import type { Resource } from '../kind.ts'
 import type { HttpCallPayload } from '../kinds/http-call.ts'
 import { type Attempt, callsOf, type Delivery, readDelivery } from '../ledger.ts'
 import type { Page } from '../resources.ts'
-import type { ResourceFilter } from '../store/read.ts'
+import type { ResourceFilter } from '../store/resource-list.ts'
 import { type CallInput, callOf, publicPart, sealCall } from './call.ts'
 
 export interface HttpCallInput

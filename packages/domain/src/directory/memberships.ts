@@ -5,7 +5,7 @@ import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import type { Page } from '../resources.ts'
-import { now, sql } from '../store/live.ts'
+import { empty, now, sql } from '../store/live.ts'
 import type { Cause } from '../store/record.ts'
 import {
   alreadyAMember,
@@ -83,11 +83,11 @@ export class Memberships {
     return this.#ground.sql.$queryRaw<Membership[]>(sql`
       SELECT ${membershipFields} FROM directory_membership ${where([
         organization !== undefined &&
-          sql`organization_id IN (SELECT id FROM directory_organization WHERE ${named(organization)})`,
-        user !== undefined && sql`user_id IN (SELECT id FROM directory_user WHERE ${named(user)})`,
+          sql`organization_id = (SELECT id FROM directory_organization WHERE ${named(organization)})`,
+        user !== undefined && sql`user_id = (SELECT id FROM directory_user WHERE ${named(user)})`,
         page.before !== undefined && sql`id < ${page.before}::uuid`,
       ])}
-      ORDER BY id DESC LIMIT ${page.limit ?? 50}::int`)
+      ${organization !== undefined && user !== undefined ? empty : sql`ORDER BY id DESC`} LIMIT ${page.limit ?? 50}::int`)
   }
 
   /** One who falls takes along what they have invited to above their new role. @throws LapseError `invalid`, `not_found` */

@@ -5,9 +5,10 @@ import type { Ground } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import type { Page } from '../resources.ts'
 import type { CascadeVerb } from '../store/cascade.ts'
+import { greatestUuid, type Listed, leastUuid, listAlong, type Way } from '../store/listing.ts'
 import { among, empty, type Fragment, now, sql } from '../store/live.ts'
 import { deleteMembers } from './membership-store.ts'
-import { isAnId, json, lineOf, logged, named, referenceOf, where } from './shared.ts'
+import { isAnId, json, lineOf, logged, named, referenceOf } from './shared.ts'
 
 export type OrganizationStatus = 'active' | 'suspended' | 'deleted'
 
@@ -112,14 +113,7 @@ export class Organizations {
 
   /** Newest first. */
   list(filter: OrganizationFilter = {}, page: Page = {}): Promise<Organization[]> {
-    const { status, reference } = filter
-    return this.#ground.sql.$queryRaw<Organization[]>(sql`
-      SELECT ${fields} FROM directory_organization ${where([
-        status !== undefined && sql`status = ${status}::lapse_organization_status`,
-        reference !== undefined && sql`reference = ${reference}`,
-        page.before !== undefined && sql`id < ${page.before}::uuid`,
-      ])}
-      ORDER BY id DESC LIMIT ${page.limit ?? 50}::int`)
+    return listOrganizations(this.#ground.sql, filter, page)
   }
 
   /** @throws LapseError `invalid`, `not_found`, `organization_not_active` for a deleted one */
@@ -219,6 +213,28 @@ export const lockOrganization = async (tx: Sql, idOrReference: string): Promise<
 
 const fields = sql`id, reference, name, status, plan, seat_limit AS "seatLimit", created_at AS "createdAt",
   changed_at AS "changedAt"`
+
+const listed: Listed = { table: sql`directory_organization r`, keys: [sql`r.id`], fields }
+
+/** A reference is one organization's. */
+const listOrganizations = (db: Sql, filter: OrganizationFilter, { before, limit = 50 }: Page) => {
+  const { status, reference } = filter
+  const state = sql`${status}::lapse_organization_status`
+  const way: Way =
+    reference !== undefined
+      ? {
+          columns: [],
+          values: [],
+          lanes: sql`(SELECT WHERE false)`,
+          match: status === undefined ? [] : [sql`r.status = ${state}`],
+          besides: [sql`r.reference = ${reference}`],
+        }
+      : status !== undefined
+        ? { columns: [sql`r.status`], values: [state], match: [] }
+        : { columns: [], values: [], match: [] }
+  const below = [before === undefined ? greatestUuid : sql`${before}::uuid`]
+  return listAlong<Organization>(db, listed, [way], { below, from: [leastUuid], limit }, filter, '')
+}
 
 const read = async (db: Sql, idOrReference: string, lock: Fragment = empty): Promise<Organization | undefined> => {
   const [row] = await db.$queryRaw<Organization[]>(

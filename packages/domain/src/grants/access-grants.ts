@@ -5,6 +5,8 @@ import type { Ground, Work } from '../ground.ts'
 import type { By } from '../input.ts'
 import type { Page } from '../resources.ts'
 import { resourceOf } from '../seen.ts'
+import { type Count, exactly } from '../store/listing.ts'
+import type { SeenRow } from '../store/live.ts'
 import { checkTriple, type Grant, grantOf, type Triple } from './grant.ts'
 import {
   countGrants,
@@ -14,6 +16,7 @@ import {
   readStanding,
   readStandings,
   type Standing,
+  walkGrants,
 } from './grant-store.ts'
 import { type GrantChanges, type WatchOptions, watchGrants } from './watch.ts'
 import { type GrantInput, type GrantUpdate, type Path, type Written, writeGrants } from './write.ts'
@@ -130,22 +133,31 @@ export class AccessGrants {
     return found.map(verdictOf)
   }
 
-  /** Newest first. */
+  /** Newest first. @throws LapseError `too_broad` */
   async list(filter: GrantFilter = {}, { before, limit = 50 }: Page = {}): Promise<Grant[]> {
-    return this.#page(filter, { before, limit })
+    checkTriple(filter)
+    return this.#seen(await listGrants(this.#ground.sql, filter, { before, limit }))
   }
 
+  /** How many there are. @throws LapseError `too_broad` where `tally` does not know exactly */
   async count(filter: GrantFilter = {}): Promise<number> {
+    return exactly(await this.tally(filter))
+  }
+
+  /** The same, or how many there are at least: so many rows are looked at and no more. */
+  async tally(filter: GrantFilter = {}): Promise<Count> {
     checkTriple(filter)
     return countGrants(this.#ground.sql, filter)
   }
 
   /** All that hold, the oldest first, read page by page as they are asked for. */
   async *export(filter: Omit<GrantFilter, 'live'> = {}): AsyncGenerator<Grant[], void> {
-    for (let page: Grant[] = [], after: string | undefined; ; after = page.at(-1)?.id) {
-      page = await this.#page(filter, { after, limit: most })
-      if (page.length > 0) yield page
-      if (page.length < most) return
+    checkTriple(filter)
+    for (let after: string | undefined; ; ) {
+      const { rows, stoppedAt } = await walkGrants(this.#ground.sql, filter, { after, limit: most })
+      if (rows.length > 0) yield this.#seen(rows)
+      if (stoppedAt === null && rows.length < most) return
+      after = stoppedAt ?? rows.at(-1)?.id
     }
   }
 
@@ -164,9 +176,7 @@ export class AccessGrants {
     return { ...grantIn(value[0] as Written), timer }
   }
 
-  async #page(filter: GrantFilter, page: Parameters<typeof listGrants>[2]): Promise<Grant[]> {
-    checkTriple(filter)
-    const rows = await listGrants(this.#ground.sql, filter, page)
+  #seen(rows: readonly SeenRow[]): Grant[] {
     return rows.map((row) => grantOf(resourceOf(row, this.#ground.registry)))
   }
 

@@ -2,7 +2,9 @@ import { crc32 } from 'node:zlib'
 import type { Sql } from '../database.ts'
 import { named } from '../directory/shared.ts'
 import { LapseError } from '../errors.ts'
-import { empty, type Fragment, isLive, isOver, join, now, type SeenRow, seenColumns, sql } from '../store/live.ts'
+import type { Count } from '../store/listing.ts'
+import { type Fragment, isLive, isOver, now, type SeenRow, seenColumns, sql } from '../store/live.ts'
+import { countResources, listResources, walkResources } from '../store/resource-list.ts'
 import type { Triple } from './grant.ts'
 
 /** In words that the partial indexes on grants know. */
@@ -95,38 +97,21 @@ export interface GrantFilter {
   readonly live?: boolean | undefined
 }
 
-const matching = ({ resource, relation, subject, organizationId, live = true }: GrantFilter): Fragment => {
-  const conditions = [
-    live ? standing : sql`r.kind = 'access-grant'`,
-    sql`${isLive(sql`r`, sql`c.at`)} = ${live}`,
-    resource !== undefined && sql`r.scope = ${resource}`,
-    subject !== undefined && sql`r.subject = ${subject}`,
-    relation !== undefined && sql`r.payload ->> 'relation' = ${relation}`,
-    organizationId !== undefined && sql`r.organization_id = ${organizationId}::uuid`,
-  ]
-  return join(
-    conditions.filter((condition) => condition !== false),
-    ' AND ',
-  )
-}
+const filterOf = ({ resource, relation, subject, organizationId, live = true }: GrantFilter) =>
+  ({ kind: 'access-grant', scope: resource, relation, subject, organizationId, live }) as const
 
-/** The newest first, before an id; or from the oldest on, after one. */
+/** Newest first, before an id. @throws LapseError `too_broad` */
 export const listGrants = (
   db: Sql,
   filter: GrantFilter,
-  page: ({ readonly before: string | undefined } | { readonly after: string | undefined }) & { readonly limit: number },
-) => {
-  const forward = 'after' in page
-  const from = forward ? page.after : page.before
-  const beyond = from === undefined ? empty : sql`AND r.id ${forward ? sql`>` : sql`<`} ${from}::uuid`
-  return db.$queryRaw<SeenRow[]>(sql`
-    SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
-    WHERE ${matching(filter)} ${beyond}
-    ORDER BY r.id ${forward ? empty : sql`DESC`} LIMIT ${page.limit}::int`)
-}
+  page: { readonly before: string | undefined; readonly limit: number },
+) => listResources(db, filterOf(filter), page, filter)
 
-export const countGrants = async (db: Sql, filter: GrantFilter): Promise<number> => {
-  const [row] = await db.$queryRaw<{ n: number }[]>(sql`
-    SELECT count(*)::float8 AS n FROM resource r, (SELECT ${now} AS at) c WHERE ${matching(filter)}`)
-  return row?.n ?? 0
-}
+/** From the oldest on, after an id. It says where to go on; what matches may be far apart. */
+export const walkGrants = (
+  db: Sql,
+  filter: GrantFilter,
+  page: { readonly after: string | undefined; readonly limit: number },
+) => walkResources(db, filterOf(filter), page)
+
+export const countGrants = (db: Sql, filter: GrantFilter): Promise<Count> => countResources(db, filterOf(filter))

@@ -125,7 +125,7 @@ const readChanges = (db: Sql, from: Place, filter: Omit<GrantFilter, 'live'>, li
   return db.$queryRaw<ChangeRow[]>(sql`
   WITH scanned AS MATERIALIZED (
     SELECT e.id, e.tx, e.resource_id, e.type, e.at, e.trigger, e.version FROM event e
-    WHERE e.kind = 'access-grant' AND e.type IN (${watched}) AND (e.tx, e.id) > (${from.tx}::xid8, ${from.id}::bigint)
+    WHERE e.kind = 'access-grant' AND (e.tx, e.id) > (${from.tx}::xid8, ${from.id}::bigint)
       AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY e.tx, e.id LIMIT ${raw(String(widest))}
   ), last AS (
@@ -148,6 +148,7 @@ const readChanges = (db: Sql, from: Place, filter: Omit<GrantFilter, 'live'>, li
           WHERE resource_id = i.resource_id AND data #> '{after,expires_at}' IS NOT NULL ORDER BY id DESC LIMIT 1) l
       WHERE i.resource_id = s.resource_id AND i.type = 'issued' AND r.id IS NULL
     ) g ON true
+    WHERE s.type IN (${watched})
   ), found AS (
     SELECT * FROM told
     WHERE (${resource}::text IS NULL OR scope = ${resource}) AND (${subject}::text IS NULL OR subject = ${subject})

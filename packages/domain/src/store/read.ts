@@ -1,5 +1,5 @@
 import type { Sql } from '../database.ts'
-import type { Status, Step } from '../lifecycle.ts'
+import type { Step } from '../lifecycle.ts'
 import { gathered } from './gathered.ts'
 import {
   among,
@@ -7,12 +7,10 @@ import {
   empty,
   type Fragment,
   isLive,
-  join,
   now,
   type ResourceRow,
   type SeenRow,
   seenColumns,
-  seenStatus,
   sql,
 } from './live.ts'
 import { holdsReference } from './references.ts'
@@ -44,62 +42,6 @@ export const readWholeResource = async (db: Sql, id: string) => {
   const [row] = await db.$queryRaw<ResourceRow[]>(sql`
     SELECT ${columns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c WHERE r.id = ${id}::uuid`)
   return row
-}
-
-export interface ResourceFilter {
-  readonly kind?: string | undefined
-  /** As everybody sees it, by the database's clock. */
-  readonly status?: Status | undefined
-  /** Only what is live, or only what is over. */
-  readonly live?: boolean | undefined
-  readonly reference?: string | undefined
-  readonly scope?: string | undefined
-  /** An organization's id. */
-  readonly organizationId?: string | undefined
-  readonly subject?: string | undefined
-}
-
-const filtered = (filter: ResourceFilter): Fragment => {
-  const at = sql`c.at`
-  const row = sql`r`
-  const conditions = [
-    filter.kind !== undefined && sql`r.kind = ${filter.kind}`,
-    filter.reference !== undefined && sql`r.reference = ${filter.reference}`,
-    filter.scope !== undefined && sql`r.scope = ${filter.scope}`,
-    filter.organizationId !== undefined && sql`r.organization_id = ${filter.organizationId}::uuid`,
-    filter.subject !== undefined && sql`r.subject = ${filter.subject}`,
-    filter.status !== undefined && sql`${seenStatus(row, at)} = ${filter.status}::lapse_status`,
-    filter.live !== undefined && sql`${isLive(row, at)} = ${filter.live}`,
-  ].filter((condition) => condition !== false)
-  return conditions.length > 0 ? join(conditions, ' AND ') : sql`true`
-}
-
-/** Newest first. `before` is the last id of the page before. */
-export const listResources = (
-  db: Sql,
-  filter: ResourceFilter,
-  page: { before?: string | undefined; limit: number },
-) => {
-  const { kind, ...rest } = filter
-  const { before } = page
-  const narrower = [rest.reference, rest.scope, rest.organizationId, rest.subject].some((value) => value !== undefined)
-  // A plan that does not know the kind expects it to be common, and would look for a rare one through the whole table by
-  // id. In this form only the index on (kind, id) has the order.
-  const ofKind = kind !== undefined && !narrower
-  const from = ofKind
-    ? sql`r.kind >= ${kind} AND ${before === undefined ? sql`r.kind <= ${kind}` : sql`(r.kind, r.id) < (${kind}, ${before}::uuid)`}
-        AND ${filtered(rest)}`
-    : sql`${filtered(filter)} ${before === undefined ? empty : sql`AND r.id < ${before}::uuid`}`
-  return db.$queryRaw<SeenRow[]>(sql`
-  SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
-  WHERE ${from}
-  ORDER BY ${ofKind ? sql`r.kind DESC, r.id DESC` : sql`r.id DESC`} LIMIT ${page.limit}::int`)
-}
-
-export const countResources = async (db: Sql, filter: ResourceFilter): Promise<number> => {
-  const [row] = await db.$queryRaw<{ n: number }[]>(sql`
-    SELECT count(*)::float8 AS n FROM resource r, (SELECT ${now} AS at) c WHERE ${filtered(filter)}`)
-  return row?.n ?? 0
 }
 
 /** A live row's next step, as a wake-up or the look-ahead needs it. */

@@ -2,7 +2,7 @@ import type { Trigger } from '../events.ts'
 import type { Channel, EventType, Kind } from '../kind.ts'
 import { laneOf, priorities } from '../outbox/lanes.ts'
 import type { Registry } from '../registry.ts'
-import { empty, type Fragment, sql, toldStatus } from './live.ts'
+import { empty, type Fragment, raw, sql, toldStatus } from './live.ts'
 
 /** Who did it, through which layer, and why. */
 export interface Cause {
@@ -99,13 +99,19 @@ const asked = (effects: Registry['effects']): Fragment => sql`
     AS e(kind, event, channel, target, spread) ON e.kind = m.kind AND e.event = m.type
   WHERE coalesce(e.target, m.contact) IS NOT NULL`
 
+/** How many endpoints there may be: each event costs a row for each that is told of it, and a look at all of them. */
+export const mostEndpoints = { unbound: 50, organization: 20 }
+
 /** The endpoints that are told of `moved`, which has `id, kind, organization_id, type` for them. */
 export const subscribed = sql`
   SELECT m.id, 'webhook'::lapse_channel AS channel, w.id::text AS target, NULL::float8 AS spread, w.organization_id
-  FROM webhook_endpoint w
-  JOIN moved m ON (w.organization_id IS NULL OR w.organization_id = m.organization_id)
-    AND (w.kinds = '{}' OR m.kind = ANY (w.kinds)) AND (w.events = '{}' OR m.type = ANY (w.events))
-  WHERE w.status = 'enabled'`
+  FROM moved m JOIN LATERAL (
+    SELECT u.* FROM (SELECT * FROM webhook_endpoint WHERE organization_id IS NULL ORDER BY organization_id, id LIMIT ${raw(String(mostEndpoints.unbound))}) u
+    UNION ALL
+    -- Both ends and the order, or a plan that knows no number of organizations reads the endpoints of all.
+    SELECT o.* FROM (SELECT * FROM webhook_endpoint WHERE organization_id >= m.organization_id AND organization_id <= m.organization_id
+      ORDER BY organization_id LIMIT ${raw(String(mostEndpoints.organization))}) o
+  ) w ON w.status = 'enabled' AND (w.kinds = '{}' OR m.kind = ANY (w.kinds)) AND (w.events = '{}' OR m.type = ANY (w.events))`
 
 const isSpread = (effects: Registry['effects']): boolean => effects.some((effect) => effect.spread !== undefined)
 

@@ -1,7 +1,8 @@
 import { validate as isUuid } from 'uuid'
 import type { Sql } from '../database.ts'
-import { json, logged, where } from '../directory/shared.ts'
+import { json, logged } from '../directory/shared.ts'
 import type { Page } from '../resources.ts'
+import { greatestUuid, type Listed, leastUuid, listAlong, type Way } from '../store/listing.ts'
 import { empty, type Fragment, milliseconds, now, sql } from '../store/live.ts'
 import type { Cause } from '../store/record.ts'
 import type { EndpointStatus, WebhookEndpoint } from './endpoint.ts'
@@ -34,15 +35,26 @@ export interface EndpointFilter {
   readonly status?: EndpointStatus | undefined
 }
 
-/** Newest first. */
-export const listEndpoints = (db: Sql, { organizationId, status }: EndpointFilter, page: Page) =>
-  db.$queryRaw<WebhookEndpoint[]>(sql`
-    SELECT ${fields} FROM webhook_endpoint ${where([
-      organizationId !== undefined && sql`organization_id = ${organizationId}::uuid`,
-      status !== undefined && sql`status = ${status}::lapse_webhook_endpoint_status`,
-      page.before !== undefined && sql`id < ${page.before}::uuid`,
-    ])}
-    ORDER BY id DESC LIMIT ${page.limit ?? 50}::int`)
+const listed: Listed = { table: sql`webhook_endpoint r`, keys: [sql`r.id`], fields }
+
+/** Newest first. Of an organization there are few, and so its index serves any filter. */
+export const listEndpoints = (db: Sql, filter: EndpointFilter, { before, limit = 50 }: Page) => {
+  const { organizationId, status } = filter
+  const owner = sql`${organizationId}::uuid`
+  const state = sql`${status}::lapse_webhook_endpoint_status`
+  const way: Way =
+    organizationId !== undefined
+      ? {
+          columns: [sql`r.organization_id`],
+          values: [owner],
+          match: status === undefined ? [] : [sql`r.status = ${state}`],
+        }
+      : status !== undefined
+        ? { columns: [sql`r.status`], values: [state], match: [] }
+        : { columns: [], values: [], match: [] }
+  const below = [before === undefined ? greatestUuid : sql`${before}::uuid`]
+  return listAlong<WebhookEndpoint>(db, listed, [way], { below, from: [leastUuid], limit }, filter, '')
+}
 
 const read = async <Row>(db: Sql, id: string, columns: Fragment, lock: Fragment): Promise<Row | undefined> => {
   if (!isUuid(id)) return undefined

@@ -8,6 +8,7 @@ import { durationMs } from '../kind.ts'
 import { forgetLane, probeNow } from '../outbox/circuits.ts'
 import { type Notice, oweNotice } from '../outbox/notice.ts'
 import type { Page } from '../resources.ts'
+import { mostEndpoints } from '../store/record.ts'
 import {
   contactOf,
   descriptionOf,
@@ -47,9 +48,6 @@ export interface IssuedWebhookEndpoint {
   readonly secret: string
 }
 
-/** Each event costs a row for each endpoint that is told of it. */
-const most = { unbound: 50, organization: 20 }
-
 /** Why an endpoint of an organization is not told of alerts. */
 const forAll = 'Alerts are told to endpoints that belong to no organization. Leave it out.'
 
@@ -87,7 +85,7 @@ export class WebhookEndpoints {
     const { value } = await this.#ground.commit(async ({ tx }) => {
       const organizationId = organization === undefined ? null : (await lockOrganization(tx, organization)).id
       if (organizationId === null) await queueForUnbound(tx)
-      const limit = organizationId === null ? most.unbound : most.organization
+      const limit = organizationId === null ? mostEndpoints.unbound : mostEndpoints.organization
       if ((await countEndpoints(tx, organizationId)) >= limit)
         throw new LapseError('too_many_endpoints', {
           detail: `At most ${limit} ${organizationId === null ? 'without an organization' : 'for an organization'}. Delete one that is not needed any more.`,

@@ -1,0 +1,2 @@
+-- The same within an organization: `ownLaneOf`, another expression, for a plan would sort what the other index finds.
+CREATE INDEX CONCURRENTLY "resource_organization_lane" ON "resource" ((CASE WHEN "organization_id" IS NOT NULL THEN (CASE WHEN "status" NOT IN ('active', 'grace') THEN "status" WHEN "suspended_at" IS NOT NULL THEN 'suspended' WHEN "starts_at" IS NOT NULL THEN 'scheduled' ELSE "status" END) END), "organization_id", "kind", "id") WHERE "organization_id" IS NOT NULL;

@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY "directory_organization_status_id_idx" ON "directory_organization"("status", "id");

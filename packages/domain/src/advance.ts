@@ -36,7 +36,7 @@ export const advanceDue = async (
   database: Database,
   registry: Registry,
   cause: Cause,
-  { limit = 500, ids, kinds, latestFirst = false, within = database }: AdvanceOptions = {},
+  { limit = 500, ids, kinds, latestFirst = false, within = database.on('upkeep') }: AdvanceOptions = {},
 ): Promise<Advanced> => {
   const groups = registry.groups
     .map((group) => ({ ...group, kinds: group.kinds.filter((kind) => !kinds || kinds.includes(kind)) }))
@@ -47,7 +47,7 @@ export const advanceDue = async (
         hooked
           ? advanceHooked(database, registry, own, batch, cause)
           : advancePlain(within, registry, own, batch, cause)
-      return advanceBatch(database, own, { limit, ids, latestFirst }, cause, attempt)
+      return advanceBatch(database.on('upkeep'), own, { limit, ids, latestFirst }, cause, attempt)
     }),
   )
   return {

@@ -30,6 +30,7 @@ const errors = {
   token_not_valid: [404, 'This is not valid, or not any more.'],
   too_soon: [429, 'That was done too often just now.'],
   not_configured: [503, 'Lapse is not configured for this.'],
+  busy: [503, 'Something else is changing this, and takes its time.'],
   reference_taken: [409, 'This reference is taken.'],
   not_cancellable: [409, 'Only a delivery that is outstanding can be called off.'],
   too_many_endpoints: [409, 'There are as many webhook endpoints as there may be.'],

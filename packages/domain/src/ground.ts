@@ -1,3 +1,4 @@
+import type { Lane } from './caller.ts'
 import type { TimerState, Told } from './change.ts'
 import type { Database, Sql } from './database.ts'
 import type { Prisma } from './generated/prisma/client.ts'
@@ -5,7 +6,6 @@ import type { Addresses } from './outbound/addresses.ts'
 import type { Registry } from './registry.ts'
 import type { Resources } from './resources.ts'
 import type { Secrets } from './secret.ts'
-import { sql } from './store/live.ts'
 
 /** One transaction: what is done with these commits together, or not at all. */
 export interface Work {
@@ -17,8 +17,10 @@ export interface Work {
 }
 
 export interface CommitOptions {
-  /** How long it waits for somebody's lock before it gives up, so that one locked row does not use up all connections. */
-  readonly lockMs?: number
+  /** What it locks first: of those that lock the same, only a few wait with a connection; see `LockQueue`. */
+  readonly locks?: string | undefined
+  /** Whether it may take a second while it holds that. */
+  readonly slow?: boolean
   readonly timeoutMs?: number
   /** Does not wait for the queue: how long that takes would tell that there was something to do. */
   readonly tellLater?: boolean
@@ -60,18 +62,32 @@ export class Ground {
     return this.#tx ?? this.#database
   }
 
+  /** For reads of a few rows by an index, which everybody waits for. */
+  get checks(): Sql {
+    return this.#tx ?? this.#database.on('checks')
+  }
+
+  /** The same ground by the connections of this lane. */
+  on(lane: Lane): Ground {
+    const database = this.#database.on(lane)
+    const { registry, secrets, addresses } = this
+    const resources = this.resources.on(lane)
+    return new Ground({ database, registry, secrets, resources, addresses }, this.#settle, this.#tx)
+  }
+
   /** Does it in one transaction, and then tells the queue. What throws undoes all of it. */
   async commit<T>(
     act: (work: Work) => Promise<T>,
-    { lockMs = 4_000, timeoutMs, tellLater = false }: CommitOptions = {},
+    { locks, slow = false, timeoutMs, tellLater = false }: CommitOptions = {},
   ): Promise<{ value: T; timer: TimerState }> {
     const { registry } = this
     const changes: Told[] = []
-    const begin = async (tx: Prisma.TransactionClient) => {
-      await tx.$queryRaw(sql`SELECT set_config('lock_timeout', ${String(lockMs)}, true)`)
-      return act({ registry, tx, resources: this.#tx ? this.resources : this.resources.within(tx), changes })
-    }
-    const value = await (this.#tx ? begin(this.#tx) : this.#database.transaction(begin, timeoutMs))
+    const begin = (tx: Prisma.TransactionClient) =>
+      act({ registry, tx, resources: this.#tx ? this.resources : this.resources.within(tx), changes })
+    // Never inside a transaction: it may hold what those before it wait for.
+    const value = this.#tx
+      ? await begin(this.#tx)
+      : await this.#database.locks.run(locks, () => this.#database.transaction(begin, timeoutMs), { slow })
     const settling = this.#settle(changes)
     return { value, timer: !tellLater && (await settling) ? 'armed' : 'pending' }
   }

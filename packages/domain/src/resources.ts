@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { validate as isUuid } from 'uuid'
 import { advanceDue } from './advance.ts'
+import type { Lane } from './caller.ts'
 import { type Change, changeOf, unchanged } from './change.ts'
 import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
@@ -85,7 +86,7 @@ export class Resources {
     this.#registry = registry
     this.#onLapsed = onLapsed
     this.#tx = tx
-    this.#byId = resourcesById(this.#db)
+    this.#byId = resourcesById(this.#checks)
     this.#together = issuedTogether<IssuedRow | undefined>(async (drafts, by) => {
       const rows = await insertResources(this.#db, drafts, manual(by), registry, 'each')
       return rows.map((row, i) => this.#issuedOf(row, drafts[i] as Draft, ''))
@@ -95,6 +96,11 @@ export class Resources {
   /** The same verbs inside a transaction. */
   within(tx: Prisma.TransactionClient): Resources {
     return new Resources(this.#database, this.#registry, this.#onLapsed, tx)
+  }
+
+  /** The same verbs by the connections of this lane. */
+  on(lane: Lane): Resources {
+    return new Resources(this.#database.on(lane), this.#registry, this.#onLapsed, this.#tx)
   }
 
   /** Where resources of this kind are issued and used, when that is not here. */
@@ -110,9 +116,11 @@ export class Resources {
     const kind = this.#registry.get(input.kind)
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
+      const insert = () => this.#insert([kind], [draft], by, () => '')
+      const locks = this.#tx ? undefined : (draft.organization ?? undefined)
       const [issued] = this.#waitsForNobody(kind, draft)
         ? [await this.#together(draft, by)]
-        : await this.#insert([kind], [draft], by, () => '')
+        : await this.#database.locks.run(locks, insert)
       if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
       const holder = await readByReference(this.#db, kind.name, input.reference ?? '')
@@ -172,7 +180,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#idOf(kindName, selector)
     if (id === undefined) return { consumed: false, reason: 'unknown' }
-    const row = await this.#act(kind, ['used', 'consumed'], (db) =>
+    const row = await this.#act(kind, id, ['used', 'consumed'], (db) =>
       consumeResource(db, kind, id, manual(by), this.#registry, storableText('holder', holder)),
     )
     if (!row) return { consumed: false, reason: 'unknown' }
@@ -197,7 +205,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const until = { ...endOf(end, ''), laterByMs: end.laterByMs ?? null }
     const id = await this.#existing(kindName, selector)
-    const row = await this.#act(kind, ['renewed'], (db) =>
+    const row = await this.#act(kind, id, ['renewed'], (db) =>
       renewResource(db, kind, id, until, manual(by), this.#registry),
     )
     if (!row) throw new LapseError('not_found')
@@ -220,7 +228,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
+      await this.#act(kind, id, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
     )
   }
 
@@ -229,7 +237,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
+      await this.#act(kind, id, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
     )
   }
 
@@ -292,19 +300,22 @@ export class Resources {
   }
 
   /** One verb on one row, with its hook in the same transaction. What was over but not yet advanced is lapsed on the way. */
-  async #act(kind: Kind, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
-    const [row] = types.some((type) => kind.hooks[type])
-      ? await this.#atomically(async (tx) => {
-          const rows = await run(tx)
-          await runHooks(
-            tx,
-            this.#registry,
-            kind,
-            rows.filter((r) => r.moved),
-          )
-          return rows
-        })
-      : await run(this.#db)
+  async #act(kind: Kind, id: string, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
+    const act = async () =>
+      types.some((type) => kind.hooks[type])
+        ? this.#atomically(async (tx) => {
+            const rows = await run(tx)
+            await runHooks(
+              tx,
+              this.#registry,
+              kind,
+              rows.filter((r) => r.moved),
+            )
+            return rows
+          })
+        : run(this.#db)
+    // Inside a transaction it may hold what those before it wait for.
+    const [row] = this.#tx ? await act() : await this.#database.locks.run(id, act)
     if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return row
   }
@@ -316,6 +327,11 @@ export class Resources {
 
   get #db(): Sql {
     return this.#tx ?? this.#database
+  }
+
+  /** For reads of a few rows by an index, which everybody waits for. */
+  get #checks(): Sql {
+    return this.#tx ?? this.#database.on('checks')
   }
 
   #atomically<T>(act: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
@@ -348,12 +364,12 @@ export class Resources {
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
     if (typeof selector === 'string') return isUuid(selector) ? selector : undefined
-    return (await readByReference(this.#db, kind, selector.reference))?.id
+    return (await readByReference(this.#checks, kind, selector.reference))?.id
   }
 
   /** What is no id belongs to nothing. */
   async #read(kind: string | undefined, selector: Selector) {
-    if (typeof selector !== 'string') return readByReference(this.#db, kind ?? '', selector.reference)
+    if (typeof selector !== 'string') return readByReference(this.#checks, kind ?? '', selector.reference)
     const row = isUuid(selector) ? await this.#byId(selector.toLowerCase()) : undefined
     return kind === undefined || row?.kind === kind ? row : undefined
   }

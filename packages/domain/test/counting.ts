@@ -23,6 +23,8 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
     $queryRaw: (query) => counted(database).$queryRaw(query),
     $executeRaw: (query) => counted(database).$executeRaw(query),
     transaction: (act) => database.transaction((tx) => act(counted(tx))),
+    on: () => wrapped,
+    locks: database.locks,
     close: database.close,
   }
   const registry = new Registry(kinds)

@@ -110,20 +110,20 @@ export class AccessGrants {
       const which = { kind: 'access-grant', scope: resource, relation, subject, organizationId }
       return cascade(work, 'revoke', which, by)
     }
-    return (await this.#ground.commit(act, { timeoutMs: longestMs })).value
+    return (await this.#ground.commit(act, { locks: organization, timeoutMs: longestMs })).value
   }
 
   /** Whether it holds now, by the database's clock. One indexed read. @throws LapseError `invalid` */
   async check({ organization, ...triple }: Triple & Place): Promise<GrantVerdict> {
     checkTriple(triple)
-    return this.#verdict(await readStanding(this.#ground.sql, triple, organization))
+    return this.#verdict(await readStanding(this.#ground.checks, triple, organization))
   }
 
   /** Up to 100 at once, in their order. @throws LapseError `invalid`; `field` begins with `items` and an index */
   async checkMany(triples: readonly Triple[], { organization }: Place = {}): Promise<GrantVerdict[]> {
     atMost('items', triples, mostChecks)
     for (const [i, triple] of triples.entries()) checkTriple(triple, `items.${i}.`)
-    const found = await readStandings(this.#ground.sql, triples, organization)
+    const found = await readStandings(this.#ground.checks, triples, organization)
     return Promise.all(found.map((standing) => this.#verdict(standing)))
   }
 

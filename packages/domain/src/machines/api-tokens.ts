@@ -75,7 +75,7 @@ export class ApiTokens {
 
   constructor(ground: Ground) {
     this.#ground = ground
-    this.#bySelector = tokensBySelector(ground.sql)
+    this.#bySelector = tokensBySelector(ground.checks)
   }
 
   /**
@@ -87,8 +87,9 @@ export class ApiTokens {
     by: By = {},
   ): Promise<IssuedApiToken> {
     const payload = payloadOf(about)
-    const { value, timer } = await this.#ground.commit((work) =>
-      this.#issue(work, payload, { organization, expiresAt, expiresInMs }, by),
+    const { value, timer } = await this.#ground.commit(
+      (work) => this.#issue(work, payload, { organization, expiresAt, expiresInMs }, by),
+      { locks: organization },
     )
     return { ...value, timer }
   }
@@ -111,7 +112,7 @@ export class ApiTokens {
     const missing = notCovered(apiToken.payload.scopes, scopes)
     if (missing.length > 0) return { status: 'out_of_scope', apiToken, missing }
     // It is good, whether or not that can be written down.
-    if (isIdle(row)) await touchToken(this.#ground.sql, row.id).catch(() => {})
+    if (isIdle(row)) await touchToken(this.#ground.checks, row.id).catch(() => {})
     return { status: 'valid', apiToken }
   }
 
@@ -124,27 +125,30 @@ export class ApiTokens {
   async rotate(id: string, { overlapMs = 0, ...end }: RotateOptions = {}, by: By = {}): Promise<IssuedApiToken> {
     if (!(overlapMs === 0 || (overlapMs >= 1000 && overlapMs <= longestOverlapMs)))
       throw new LapseError('invalid', { field: 'overlap', detail: 'From 0 to 86400 seconds.' })
-    const { value, timer } = await this.#ground.commit(async (work) => {
-      const { payload, organizationId } = await existing(work.tx, id)
-      const organization = organizationId ?? undefined
-      const taking = { ...payload, rotationOf: id }
-      // Issued before the old one is locked, for that locks its organization; undone when the old one cannot be rotated.
-      const issued = await this.#issue(
-        work,
-        taking,
-        { ...end, organization },
-        { ...by, reason: by.reason ?? 'rotated' },
-      )
-      const old = await lockToken(work.tx, id)
-      if (!old) throw new LapseError('not_found')
-      if (old.successorId !== null)
-        throw new LapseError('already_rotated', { detail: `${old.successorId} has taken its place: rotate that.` })
-      if (!old.live)
-        throw new LapseError('already_ended', { detail: `It is ${this.#seen(old).word}. Create a new one.` })
-      await setSuccessor(work.tx, id, issued.apiToken.id)
-      await endAfter(work, id, overlapMs, by)
-      return issued
-    })
+    const { value, timer } = await this.#ground.commit(
+      async (work) => {
+        const { payload, organizationId } = await existing(work.tx, id)
+        const organization = organizationId ?? undefined
+        const taking = { ...payload, rotationOf: id }
+        // Issued before the old one is locked, for that locks its organization; undone when the old one cannot be rotated.
+        const issued = await this.#issue(
+          work,
+          taking,
+          { ...end, organization },
+          { ...by, reason: by.reason ?? 'rotated' },
+        )
+        const old = await lockToken(work.tx, id)
+        if (!old) throw new LapseError('not_found')
+        if (old.successorId !== null)
+          throw new LapseError('already_rotated', { detail: `${old.successorId} has taken its place: rotate that.` })
+        if (!old.live)
+          throw new LapseError('already_ended', { detail: `It is ${this.#seen(old).word}. Create a new one.` })
+        await setSuccessor(work.tx, id, issued.apiToken.id)
+        await endAfter(work, id, overlapMs, by)
+        return issued
+      },
+      { locks: id },
+    )
     return { ...value, timer }
   }
 
@@ -154,27 +158,33 @@ export class ApiTokens {
    * @throws LapseError `not_found`, `already_ended`, `suspended`, `lifetime_too_short`, `lifetime_too_long`
    */
   async renew(id: string, end: End, by: By = {}): Promise<Omit<IssuedApiToken, 'token'>> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
-      const change = await work.resources
-        .renew('api-token', id, end, by)
-        .catch(
-          tooLong(
-            'In all it may live for 365 days, long-lived ones for ten years; a JWT, and one that was rotated, end as they were to. Rotate it.',
-          ),
-        )
-      work.changes.push(change)
-      return change.resource as ApiToken
-    })
+    const { value, timer } = await this.#ground.commit(
+      async (work) => {
+        const change = await work.resources
+          .renew('api-token', id, end, by)
+          .catch(
+            tooLong(
+              'In all it may live for 365 days, long-lived ones for ten years; a JWT, and one that was rotated, end as they were to. Rotate it.',
+            ),
+          )
+        work.changes.push(change)
+        return change.resource as ApiToken
+      },
+      { locks: id },
+    )
     return { apiToken: value, timer }
   }
 
   /** At once; quiet when it has ended already. @throws LapseError `not_found` */
   async revoke(id: string, by: By = {}): Promise<Omit<IssuedApiToken, 'token'>> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
-      const change = await work.resources.revoke('api-token', id, by)
-      work.changes.push(change)
-      return change.resource as ApiToken
-    })
+    const { value, timer } = await this.#ground.commit(
+      async (work) => {
+        const change = await work.resources.revoke('api-token', id, by)
+        work.changes.push(change)
+        return change.resource as ApiToken
+      },
+      { locks: id },
+    )
     return { apiToken: value, timer }
   }
 
@@ -213,7 +223,7 @@ export class ApiTokens {
       return { row: isSame(verifier, row?.verifier && Buffer.from(row.verifier)) ? row : undefined }
     }
     const claims = await readJwt(this.#ground.secrets, token)
-    const row = claims && (await readTokenRow(this.#ground.sql, claims.id))
+    const row = claims && (await readTokenRow(this.#ground.checks, claims.id))
     return claims && row?.payload.format === 'jwt' ? { row, expMs: claims.expMs } : { row: undefined }
   }
 

@@ -113,10 +113,13 @@ export class Verifications {
     const { proof, ...secret } = this.#secretOf(purpose, id)
     // Or else the lack of a key would tell the one from the other.
     this.#ground.secrets.seal(id, secret)
-    await this.#ground.commit(async (work) => {
-      await this.#supersede(work, reference, by)
-      await this.#refuse(work, undefined, reason, by)
-    })
+    await this.#ground.commit(
+      async (work) => {
+        await this.#supersede(work, reference, by)
+        await this.#refuse(work, undefined, reason, by)
+      },
+      { locks: reference },
+    )
   }
 
   /** Whether its link leads anywhere, for the page behind it. Changes nothing and writes nothing. */
@@ -145,11 +148,14 @@ export class Verifications {
     if (!row) return this.#refuse(this.#ground, about, reason, by)
     if (!row.live) return this.#refuse(this.#ground, row.id, row.seen, by)
     if (!isFor(row, wanted.purposes)) return this.#refuse(this.#ground, row.id, 'wrong-purpose', by)
-    const { value } = await this.#ground.commit(async (work) => {
-      const userId = await lockUser(work.tx, { canonical: row.subject ?? '' })
-      const verified = await this.#use(work, row, userId, by)
-      return verified.status === 'denied' ? verified : act(work, verified)
-    })
+    const { value } = await this.#ground.commit(
+      async (work) => {
+        const userId = await lockUser(work.tx, { canonical: row.subject ?? '' })
+        const verified = await this.#use(work, row, userId, by)
+        return verified.status === 'denied' ? verified : act(work, verified)
+      },
+      { locks: row.subject ?? undefined },
+    )
     return value
   }
 
@@ -162,21 +168,24 @@ export class Verifications {
   async consumeCode({ email }: { email: string }, code: string, by: By = {}): Promise<Verified | Denied> {
     const { canonical } = canonicalAddress('email', email)
     const reference = referenceOf('code', canonical)
-    const { value } = await this.#ground.commit(async (work): Promise<Verified | Denied> => {
-      const userId = await lockUser(work.tx, { canonical })
-      await queueFor(work.tx, reference)
-      // A new code is no new chance: what was guessed at the ones before counts too.
-      if ((await recentGuesses(work.tx, reference)) >= guessesAnHour)
-        return this.#refuse(work, undefined, 'too-many-guesses', by)
-      const row = await lockNewest(work.tx, reference)
-      const right = this.#ground.secrets.isCode(row?.id ?? '', code.replace(/[\s-]/g, ''), row?.verifier)
-      if (row?.live && right) return this.#use(work, row, userId, by)
-      const count = await countWrong(work.tx, row?.live ? row.id : null)
-      // In any case: a statement more or less would tell whether there is a code at all.
-      const lock = { kind: 'verification', reference: count === wrongCodes ? reference : '' }
-      await cascade(work, 'revoke', lock, { ...by, reason: 'locked' })
-      return this.#refuse(work, row?.id, !row ? 'unknown' : row.live ? 'wrong-code' : row.seen, by)
-    })
+    const { value } = await this.#ground.commit(
+      async (work): Promise<Verified | Denied> => {
+        const userId = await lockUser(work.tx, { canonical })
+        await queueFor(work.tx, reference)
+        // A new code is no new chance: what was guessed at the ones before counts too.
+        if ((await recentGuesses(work.tx, reference)) >= guessesAnHour)
+          return this.#refuse(work, undefined, 'too-many-guesses', by)
+        const row = await lockNewest(work.tx, reference)
+        const right = this.#ground.secrets.isCode(row?.id ?? '', code.replace(/[\s-]/g, ''), row?.verifier)
+        if (row?.live && right) return this.#use(work, row, userId, by)
+        const count = await countWrong(work.tx, row?.live ? row.id : null)
+        // In any case: a statement more or less would tell whether there is a code at all.
+        const lock = { kind: 'verification', reference: count === wrongCodes ? reference : '' }
+        await cascade(work, 'revoke', lock, { ...by, reason: 'locked' })
+        return this.#refuse(work, row?.id, !row ? 'unknown' : row.live ? 'wrong-code' : row.seen, by)
+      },
+      { locks: reference },
+    )
     return value
   }
 

@@ -95,11 +95,14 @@ export class ShareLinks {
       proof,
       password: hashed?.hash,
     }
-    const { value, timer } = await this.#ground.commit(async (work) => {
-      const change = await work.resources.issue(draft, by)
-      work.changes.push(change)
-      return change.resource
-    })
+    const { value, timer } = await this.#ground.commit(
+      async (work) => {
+        const change = await work.resources.issue(draft, by)
+        work.changes.push(change)
+        return change.resource
+      },
+      { locks: input.organization },
+    )
     return { link: value as ShareLink, token, timer }
   }
 
@@ -137,20 +140,23 @@ export class ShareLinks {
    * pass.
    */
   async view(id: string, by: By = {}): Promise<Unlocked> {
-    const { value } = await this.#ground.commit(async (work) => {
-      const used = await work.resources.consume('share-link', id, by)
-      if (!used.consumed) return used.reason
-      work.changes.push(used)
-      const { uses, maxUses, endsAt, seenAt } = used.resource
-      const until = Math.min(seenAt.getTime() + passMs, endsAt.getTime())
-      const isLast = maxUses !== null && uses >= maxUses
-      const expiresAt = new Date(until)
-      const pass = this.passUntil(id, expiresAt)
-      if (!isLast || until === endsAt.getTime()) return { link: used.resource as ShareLink, pass, expiresAt }
-      const last = await work.resources.renew('share-link', id, { expiresAt }, { ...by, reason: 'last view' })
-      work.changes.push(last)
-      return { link: last.resource as ShareLink, pass, expiresAt }
-    })
+    const { value } = await this.#ground.commit(
+      async (work) => {
+        const used = await work.resources.consume('share-link', id, by)
+        if (!used.consumed) return used.reason
+        work.changes.push(used)
+        const { uses, maxUses, endsAt, seenAt } = used.resource
+        const until = Math.min(seenAt.getTime() + passMs, endsAt.getTime())
+        const isLast = maxUses !== null && uses >= maxUses
+        const expiresAt = new Date(until)
+        const pass = this.passUntil(id, expiresAt)
+        if (!isLast || until === endsAt.getTime()) return { link: used.resource as ShareLink, pass, expiresAt }
+        const last = await work.resources.renew('share-link', id, { expiresAt }, { ...by, reason: 'last view' })
+        work.changes.push(last)
+        return { link: last.resource as ShareLink, pass, expiresAt }
+      },
+      { locks: id },
+    )
     return typeof value === 'string' ? this.#refuse(id, value, by) : { status: 'unlocked', ...value }
   }
 
@@ -163,7 +169,7 @@ export class ShareLinks {
   async checkPass(pass: string): Promise<Omit<Viewing, 'pass'> | undefined> {
     const opened = openPass(this.#ground.secrets, pass)
     if (!opened) return undefined
-    const row = await readProvable(this.#ground.sql, 'share-link', { id: opened.id })
+    const row = await readProvable(this.#ground.checks, 'share-link', { id: opened.id })
     if (!row?.live || row.at.getTime() >= opened.until) return undefined
     const expiresAt = new Date(Math.min(opened.until, row.endsAt.getTime()))
     return { link: resourceOf(row, this.#ground.registry) as ShareLink, expiresAt }
@@ -171,11 +177,14 @@ export class ShareLinks {
 
   /** Gives it a later or an earlier end. @throws LapseError as `lapse.renew` */
   async renew(id: string, end: End, by: By = {}): Promise<{ link: ShareLink; timer: TimerState }> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
-      const change = await work.resources.renew('share-link', id, end, by)
-      work.changes.push(change)
-      return change.resource
-    })
+    const { value, timer } = await this.#ground.commit(
+      async (work) => {
+        const change = await work.resources.renew('share-link', id, end, by)
+        work.changes.push(change)
+        return change.resource
+      },
+      { locks: id },
+    )
     return { link: value as ShareLink, timer }
   }
 

@@ -1,0 +1,100 @@
+import { currentCaller } from './caller.ts'
+import { LapseError } from './errors.ts'
+
+/** So many at once wait for the same row, with a connection each. */
+const maxRunning = 3
+
+/** So many more wait here, without a connection. */
+const maxWaiting = 500
+
+/** When none of them has got further for so long, the row is held by something that takes its time. */
+const stuckMs = 1_000
+/** The same where each takes its time itself. */
+const slowStuckMs = 3_000
+
+interface Line {
+  running: number
+  /** When one of them last got further, by the process's monotonic clock. */
+  movedAt: number
+  readonly waiting: Set<{ readonly enter: () => void; readonly refuse: () => void }>
+  isStuck: boolean
+  timer?: NodeJS.Timeout
+}
+
+export interface LockQueueOptions {
+  /** Large writes: one of them may take a second on a busy machine, and is not stuck. */
+  readonly slow?: boolean
+}
+
+/**
+ * Who in this process is at a row, by the key of what they lock. As long as they get further, all of them come to their turn;
+ * when they do not, a few wait for the lock and the others are refused at once, so that one locked row does not use up the
+ * connections.
+ */
+export class LockQueue {
+  readonly #lines = new Map<string, Line>()
+
+  /** Runs `act` in its turn among those that lock the same. @throws LapseError `busy` */
+  async run<T>(key: string | undefined, act: () => Promise<T>, { slow = false }: LockQueueOptions = {}): Promise<T> {
+    if (key === undefined) return act()
+    const leave = await this.#enter(key.toLowerCase(), slow ? slowStuckMs : stuckMs)
+    try {
+      return await act()
+    } finally {
+      leave()
+    }
+  }
+
+  /** Waits for a turn, and answers how to leave. */
+  async #enter(key: string, patienceMs: number): Promise<() => void> {
+    const line = this.#lines.get(key) ?? { running: 0, movedAt: performance.now(), waiting: new Set(), isStuck: false }
+    this.#lines.set(key, line)
+    if (line.running < maxRunning) {
+      line.running++
+      return () => this.#leave(key, line)
+    }
+    if (line.isStuck || line.waiting.size >= maxWaiting) throw busy()
+    await this.#wait(line, patienceMs)
+    return () => this.#leave(key, line)
+  }
+
+  #wait(line: Line, patienceMs: number): Promise<void> {
+    const { signal } = currentCaller()
+    return new Promise((resolve, reject) => {
+      const done = (then: () => void) => () => {
+        line.waiting.delete(waiter)
+        signal?.removeEventListener('abort', waiter.refuse)
+        then()
+      }
+      const waiter = { enter: done(resolve), refuse: done(() => reject(busy())) }
+      line.waiting.add(waiter)
+      signal?.addEventListener('abort', waiter.refuse)
+      line.timer ??= setTimeout(() => this.#look(line, patienceMs), patienceMs)
+    })
+  }
+
+  /** After what the sockets have brought meanwhile: a process that was busy itself has not waited for a row. */
+  #look(line: Line, patienceMs: number): void {
+    delete line.timer
+    setImmediate(() => {
+      const leftMs = line.movedAt + patienceMs - performance.now()
+      line.isStuck = leftMs <= 0
+      if (line.isStuck) for (const waiter of line.waiting) waiter.refuse()
+      if (line.waiting.size > 0) line.timer ??= setTimeout(() => this.#look(line, patienceMs), leftMs)
+    })
+  }
+
+  #leave(key: string, line: Line): void {
+    line.movedAt = performance.now()
+    line.isStuck = false
+    const [next] = line.waiting
+    if (next) next.enter()
+    else line.running--
+    if (line.running > 0) return
+    clearTimeout(line.timer)
+    this.#lines.delete(key)
+  }
+}
+
+const busy = (): LapseError =>
+  new LapseError('busy', { detail: 'Others wait for it already. Ask again in a moment.', retryAfter: 1 })

@@ -88,6 +88,7 @@ export const testApi = async ({ redis = testRedis(), databaseUrl, env = {}, log 
     url: api.url,
     call: caller(api.url),
     lapse,
+    ownerUrl: database.ownerUrl,
     /** For an API, or a worker, in a process of its own on the same services. */
     variables,
     /** As the owner: to look where nobody else may. */

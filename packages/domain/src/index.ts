@@ -3,6 +3,7 @@ export { type AlertLimits, type AlertName, alertNames } from './alerts/condition
 export type { Alert } from './alerts/watch.ts'
 export { type Backoff, backoff } from './backoff.ts'
 export type { BulkFilter, BulkOptions, BulkResult } from './bulk.ts'
+export { asCaller, type Caller } from './caller.ts'
 export { type Call, openCall } from './calls/call.ts'
 export type { ChangedHttpCall, HttpCall, HttpCallInput, HttpCallState } from './calls/http-calls.ts'
 export type { Change, TimerState, Told } from './change.ts'

@@ -31,10 +31,11 @@ export interface Database extends Sql {
 }
 
 /**
- * No statement waits longer for a lock. Below the four seconds that are promised, so that the refusal arrives within them; in
- * every session, for a statement of its own has no transaction to set it in.
+ * No statement waits longer for a lock. In every session, for a statement of its own has no transaction to set it in. Less than
+ * half of the four seconds that are promised: whoever is not the first to wait for a row waits twice, for their turn and then
+ * for the row, and PostgreSQL counts each wait for itself.
  */
-export const lockTimeoutMs = 3_000
+export const lockTimeoutMs = 1_500
 
 /**
  * Opens one pool, shared by everything in the process and divided as `Shares` says. It connects when first used.
@@ -76,7 +77,7 @@ export const openDatabase = ({ url, connections = 10, name = 'lapse' }: Database
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
     // Longer than a connection is waited for, or it would come when nobody takes it.
-    transaction: (act, timeout = 15_000) => prisma.$transaction(act, { maxWait: 10_000, timeout }).catch(withoutRow),
+    transaction: (act, timeout = 15_000) => prisma.$transaction(act, { maxWait: 16_000, timeout }).catch(withoutRow),
     locks: new LockQueue(),
     close: async () => {
       await prisma.$disconnect()

@@ -8,9 +8,9 @@ const maxRunning = 3
 const maxWaiting = 500
 
 /** When none of them has got further for so long, the row is held by something that takes its time. */
-const stuckMs = 1_000
-/** The same where each takes its time itself. */
-const slowStuckMs = 3_000
+const stuckMs = 800
+/** The same where each takes its time itself; shorter than PostgreSQL waits for a lock. */
+const slowStuckMs = 1_200
 
 interface Line {
   running: number
@@ -38,24 +38,28 @@ export class LockQueue {
   async run<T>(key: string | undefined, act: () => Promise<T>, { slow = false }: LockQueueOptions = {}): Promise<T> {
     if (key === undefined) return act()
     const leave = await this.#enter(key.toLowerCase(), slow ? slowStuckMs : stuckMs)
+    let heldUp = false
     try {
       return await act()
+    } catch (error) {
+      heldUp = isLockTimeout(error)
+      throw error
     } finally {
-      leave()
+      leave(heldUp)
     }
   }
 
-  /** Waits for a turn, and answers how to leave. */
-  async #enter(key: string, patienceMs: number): Promise<() => void> {
+  /** Waits for a turn, and answers how to leave: `heldUp` when the lock was not to be had in time. */
+  async #enter(key: string, patienceMs: number): Promise<(heldUp: boolean) => void> {
     const line = this.#lines.get(key) ?? { running: 0, movedAt: performance.now(), waiting: new Set(), isStuck: false }
     this.#lines.set(key, line)
-    if (line.running < maxRunning) {
+    if (line.running < maxRunning && !line.isStuck) {
       line.running++
-      return () => this.#leave(key, line)
+      return (heldUp) => this.#leave(key, line, heldUp)
     }
     if (line.isStuck || line.waiting.size >= maxWaiting) throw busy()
     await this.#wait(line, patienceMs)
-    return () => this.#leave(key, line)
+    return (heldUp) => this.#leave(key, line, heldUp)
   }
 
   #wait(line: Line, patienceMs: number): Promise<void> {
@@ -78,15 +82,16 @@ export class LockQueue {
     delete line.timer
     setImmediate(() => {
       const leftMs = line.movedAt + patienceMs - performance.now()
-      line.isStuck = leftMs <= 0
-      if (line.isStuck) for (const waiter of line.waiting) waiter.refuse()
+      if (leftMs <= 0) refuseAll(line)
       if (line.waiting.size > 0) line.timer ??= setTimeout(() => this.#look(line, patienceMs), leftMs)
     })
   }
 
-  #leave(key: string, line: Line): void {
+  #leave(key: string, line: Line, heldUp: boolean): void {
     line.movedAt = performance.now()
     line.isStuck = false
+    // Whoever came after it would only wait as long again.
+    if (heldUp) refuseAll(line)
     const [next] = line.waiting
     if (next) next.enter()
     else line.running--
@@ -94,6 +99,21 @@ export class LockQueue {
     clearTimeout(line.timer)
     this.#lines.delete(key)
   }
+}
+
+/** Those that come until one of them gets further are refused too. */
+const refuseAll = (line: Line): void => {
+  line.isStuck = true
+  for (const waiter of line.waiting) waiter.refuse()
+}
+
+/** Of the driver, or of Prisma around it. */
+const isLockTimeout = (error: unknown): boolean => {
+  const { code, meta } = error as {
+    code?: string
+    meta?: { driverAdapterError?: { cause?: { originalCode?: string } } }
+  }
+  return code === '55P03' || meta?.driverAdapterError?.cause?.originalCode === '55P03'
 }
 
 const busy = (): LapseError =>

@@ -6,8 +6,10 @@ const reserves: Readonly<Record<Lane, number>> = { checks: 0.2, upkeep: 0.2, 'si
 /** No organization and no token holds more than this part of the connections. */
 const ownersPart = 1 / 3
 
-/** Longer than a busy moment, and short enough that a caller is answered within its deadline. */
+/** Longer than a busy moment, and short enough that a request is answered within its deadline. */
 const patienceMs = 3_000
+/** For what has no deadline: a program that uses the library, a worker. */
+const longPatienceMs = 10_000
 
 /** More would be answered too late anyway. */
 const maxWaiting = 1_000
@@ -73,7 +75,7 @@ export class Shares {
         reject(new NoConnection(reason))
       }
       const giveUp = () => refuse('given-up')
-      const timer = setTimeout(refuse, patienceMs, 'busy')
+      const timer = setTimeout(refuse, signal ? patienceMs : longPatienceMs, 'busy')
       signal?.addEventListener('abort', giveUp)
       const waiter: Waiter = {
         lane,

@@ -185,7 +185,7 @@ export class Organizations {
           await deleteMembers(work.tx, sql`organization_id = ${was.id}::uuid`, { ...manual(by), trigger: 'cascade' })
         return { organization: existing(organization), affected }
       },
-      { locks: idOrReference, timeoutMs: longestMs },
+      { locks: idOrReference, slow: true, timeoutMs: longestMs },
     )
     return value
   }

@@ -146,7 +146,7 @@ export class Users {
         SELECT id FROM changed`)
         return user
       },
-      { locks: idOrReference },
+      { locks: idOrReference, slow: true },
     )
     return value
   }

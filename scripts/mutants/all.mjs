@@ -7,6 +7,7 @@ import { machines } from './machines.mjs'
 import { members } from './members.mjs'
 import { outbound } from './outbound.mjs'
 import { people } from './people.mjs'
+import { requests } from './requests.mjs'
 import { timers } from './timers.mjs'
 
 /**
@@ -33,4 +34,5 @@ export const mutants = [
   ...people.map(whole('Tokens, links, codes and sessions')),
   ...machines.map(whole('API tokens, share links, promo codes and access grants')),
   ...http.map(whole('HTTP')),
+  ...requests.map(whole('Shares of requests')),
 ]

@@ -13,7 +13,7 @@ declare module 'fastify' {
   }
 }
 
-/** So long a cancelled statement may take to say so. */
+/** So long before a request has to be answered it is given up: a cancelled statement takes a moment to say so. */
 const cancelMs = 1_000
 
 /**
@@ -33,7 +33,7 @@ export const answerWithin = (app: FastifyInstance, ms: number): void => {
     const late = setTimeout(() => {
       // What is being sent goes on.
       if (!raw.headersSent) giveUp.abort(new DOMException('It took too long.', 'TimeoutError'))
-    }, answersWithinMs)
+    }, answersWithinMs - cancelMs)
     const tooLate = setTimeout(() => {
       if (reply.sent || raw.headersSent) return
       // Fastify would warn of the late result as of a mistake.
@@ -42,7 +42,7 @@ export const answerWithin = (app: FastifyInstance, ms: number): void => {
       })
       // Sent as errors are where the request was going: as a problem, or as a page.
       reply.send(request.raw.complete ? unanswered() : new HttpError('too_slow', { headers: { connection: 'close' } }))
-    }, answersWithinMs + cancelMs)
+    }, answersWithinMs)
     raw.once('close', () => {
       clearTimeout(late)
       clearTimeout(tooLate)

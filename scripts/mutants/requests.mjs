@@ -56,7 +56,7 @@ export const requests = [
     file: 'packages/domain/src/ground.ts',
     find: ': await this.#database.locks.run(locks, ',
     put: ': await this.#database.locks.run(locks && undefined, ',
-    test: [lockedRows, 'the same for an organization that they suspend'],
+    test: [lockedRows, 'an organization whose grants they write'],
   },
   {
     name: 'cancelled-statement',

@@ -108,17 +108,16 @@ describe('K5: 30 verbs wait for one locked row', () => {
     })
   })
 
-  it('at most three of a process wait with a connection; once it is seen to be held, the others are refused at once', async () => {
+  it('at most three of a process wait with a connection; the others are refused with the first of them, without one', async () => {
     const { id } = await ticket()
-    const consume = () => api.call('POST', `/v1/resources/${id}/consume`)
     await holding('SELECT FROM resource WHERE id = $1 FOR UPDATE', [id], async () => {
-      const waiting = thirty(consume)
-      const refused = await Promise.race(waiting)
-      expect(refused.status).toBe(503)
-      expect(await lockWaits()).toBe(3)
-      const late = await timed(consume())
-      expect([late.status, late.body.code, await lockWaits()]).toEqual([503, 'busy', 3])
-      await Promise.all(waiting)
+      let refused = 0
+      const waiting = thirty(() => api.call('POST', `/v1/resources/${id}/consume`).finally(() => refused++))
+      let most = 0
+      while (refused < 30) most = Math.max(most, await lockWaits())
+      expect(most).toBe(3)
+      const codes = (await Promise.all(waiting)).map(({ body }) => body.code)
+      expect(codes.filter((code) => code === 'busy').length).toBeGreaterThan(20)
     })
   })
 })

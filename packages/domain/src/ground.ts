@@ -2,6 +2,7 @@ import type { Lane } from './caller.ts'
 import type { TimerState, Told } from './change.ts'
 import type { Database, Sql } from './database.ts'
 import type { Prisma } from './generated/prisma/client.ts'
+import type { LockQueueOptions } from './lock-queue.ts'
 import type { Addresses } from './outbound/addresses.ts'
 import type { Registry } from './registry.ts'
 import type { Resources } from './resources.ts'
@@ -17,10 +18,6 @@ export interface Work {
 }
 
 export interface CommitOptions {
-  /** What it locks first: of those that lock the same, only a few wait with a connection; see `LockQueue`. */
-  readonly locks?: string | undefined
-  /** Whether it may take a second while it holds that. */
-  readonly slow?: boolean
   readonly timeoutMs?: number
   /** Does not wait for the queue: how long that takes would tell that there was something to do. */
   readonly tellLater?: boolean
@@ -75,10 +72,21 @@ export class Ground {
     return new Ground({ database, registry, secrets, resources, addresses }, this.#settle, this.#tx)
   }
 
+  /** For a commit that locks this first: of those that lock the same, only a few wait with a connection; see `LockQueue`. */
+  locking(locks: string | null | undefined, options: LockQueueOptions = {}): Pick<Ground, 'commit'> {
+    return { commit: (act, how) => this.#commit(act, how, locks, options) }
+  }
+
   /** Does it in one transaction, and then tells the queue. What throws undoes all of it. */
-  async commit<T>(
+  commit<T>(act: (work: Work) => Promise<T>, options?: CommitOptions): Promise<{ value: T; timer: TimerState }> {
+    return this.#commit(act, options)
+  }
+
+  async #commit<T>(
     act: (work: Work) => Promise<T>,
-    { locks, slow = false, timeoutMs, tellLater = false }: CommitOptions = {},
+    { timeoutMs, tellLater = false }: CommitOptions = {},
+    locks?: string | null,
+    queueing: LockQueueOptions = {},
   ): Promise<{ value: T; timer: TimerState }> {
     const { registry } = this
     const changes: Told[] = []
@@ -87,7 +95,7 @@ export class Ground {
     // Never inside a transaction: it may hold what those before it wait for.
     const value = this.#tx
       ? await begin(this.#tx)
-      : await this.#database.locks.run(locks, () => this.#database.transaction(begin, timeoutMs), { slow })
+      : await this.#database.locks.run(locks, () => this.#database.transaction(begin, timeoutMs), queueing)
     const settling = this.#settle(changes)
     return { value, timer: !tellLater && (await settling) ? 'armed' : 'pending' }
   }

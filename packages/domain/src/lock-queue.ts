@@ -7,10 +7,11 @@ const maxRunning = 3
 /** So many more wait here, without a connection. */
 const maxWaiting = 500
 
-/** When none of them has got further for so long, the row is held by something that takes its time. */
-const stuckMs = 800
-/** The same where each takes its time itself; shorter than PostgreSQL waits for a lock. */
-const slowStuckMs = 1_200
+/**
+ * When none of them has got further for so long, the row is given up on. Usually PostgreSQL says so earlier, by the lock that one of
+ * them was refused: this must not take a machine that is busy for a row that is held.
+ */
+const stuckMs = 3_000
 
 interface Line {
   running: number
@@ -22,8 +23,8 @@ interface Line {
 }
 
 export interface LockQueueOptions {
-  /** Large writes: one of them may take a second on a busy machine, and is not stuck. */
-  readonly slow?: boolean
+  /** Fewer at once: large writes, of which each would wait for several others. */
+  readonly atOnce?: number | undefined
 }
 
 /**
@@ -35,9 +36,13 @@ export class LockQueue {
   readonly #lines = new Map<string, Line>()
 
   /** Runs `act` in its turn among those that lock the same. @throws LapseError `busy` */
-  async run<T>(key: string | undefined, act: () => Promise<T>, { slow = false }: LockQueueOptions = {}): Promise<T> {
-    if (key === undefined) return act()
-    const leave = await this.#enter(key.toLowerCase(), slow ? slowStuckMs : stuckMs)
+  async run<T>(
+    key: string | null | undefined,
+    act: () => Promise<T>,
+    { atOnce = maxRunning }: LockQueueOptions = {},
+  ): Promise<T> {
+    if (key === undefined || key === null) return act()
+    const leave = await this.#enter(key.toLowerCase(), atOnce)
     let heldUp = false
     try {
       return await act()
@@ -50,19 +55,19 @@ export class LockQueue {
   }
 
   /** Waits for a turn, and answers how to leave: `heldUp` when the lock was not to be had in time. */
-  async #enter(key: string, patienceMs: number): Promise<(heldUp: boolean) => void> {
+  async #enter(key: string, atOnce: number): Promise<(heldUp: boolean) => void> {
     const line = this.#lines.get(key) ?? { running: 0, movedAt: performance.now(), waiting: new Set(), isStuck: false }
     this.#lines.set(key, line)
-    if (line.running < maxRunning && !line.isStuck) {
+    if (line.running < atOnce && !line.isStuck) {
       line.running++
       return (heldUp) => this.#leave(key, line, heldUp)
     }
     if (line.isStuck || line.waiting.size >= maxWaiting) throw busy()
-    await this.#wait(line, patienceMs)
+    await this.#wait(line)
     return (heldUp) => this.#leave(key, line, heldUp)
   }
 
-  #wait(line: Line, patienceMs: number): Promise<void> {
+  #wait(line: Line): Promise<void> {
     const { signal } = currentCaller()
     return new Promise((resolve, reject) => {
       const done = (then: () => void) => () => {
@@ -73,17 +78,17 @@ export class LockQueue {
       const waiter = { enter: done(resolve), refuse: done(() => reject(busy())) }
       line.waiting.add(waiter)
       signal?.addEventListener('abort', waiter.refuse)
-      line.timer ??= setTimeout(() => this.#look(line, patienceMs), patienceMs)
+      line.timer ??= setTimeout(() => this.#look(line), stuckMs)
     })
   }
 
   /** After what the sockets have brought meanwhile: a process that was busy itself has not waited for a row. */
-  #look(line: Line, patienceMs: number): void {
+  #look(line: Line): void {
     delete line.timer
     setImmediate(() => {
-      const leftMs = line.movedAt + patienceMs - performance.now()
+      const leftMs = line.movedAt + stuckMs - performance.now()
       if (leftMs <= 0) refuseAll(line)
-      if (line.waiting.size > 0) line.timer ??= setTimeout(() => this.#look(line, patienceMs), leftMs)
+      if (line.waiting.size > 0) line.timer ??= setTimeout(() => this.#look(line), leftMs)
     })
   }
 

@@ -117,7 +117,7 @@ export class Resources {
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
       const insert = () => this.#insert([kind], [draft], by, () => '')
-      const locks = this.#tx ? undefined : (draft.organization ?? undefined)
+      const locks = this.#tx ? undefined : draft.organization
       const [issued] = this.#waitsForNobody(kind, draft)
         ? [await this.#together(draft, by)]
         : await this.#database.locks.run(locks, insert)

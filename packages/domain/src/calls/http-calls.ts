@@ -104,15 +104,12 @@ export class HttpCalls {
   }
 
   async #change(locks: string | undefined, act: (work: Work) => Promise<Change>): Promise<ChangedHttpCall> {
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const change = await act(work)
-        work.changes.push(change)
-        const [call] = await seen(work.tx, [change.resource])
-        return call as HttpCall
-      },
-      { locks },
-    )
+    const { value, timer } = await this.#ground.locking(locks).commit(async (work) => {
+      const change = await act(work)
+      work.changes.push(change)
+      const [call] = await seen(work.tx, [change.resource])
+      return call as HttpCall
+    })
     return { httpCall: value, timer }
   }
 }

@@ -49,26 +49,23 @@ export class Memberships {
    */
   async add({ organization, user, role }: MembershipInput, by: By = {}): Promise<Membership> {
     checkRole(role)
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const { tx } = work
-        const { id: organizationId, seatLimit } = await lockOrganization(tx, organization)
-        // Not locked yet: whoever deletes this user wants the organizations they are a member of, and we hold one.
-        const [person] = await tx.$queryRaw<{ id: string }[]>(sql`SELECT id FROM directory_user WHERE ${named(user)}`)
-        if (!person) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
-        if (await findMembership(tx, organizationId, person.id)) throw alreadyAMember()
-        if (seatLimit !== null && (await countMembers(tx, organizationId)) >= seatLimit)
-          throw new LapseError('seats_taken', {
-            field: 'organization',
-            detail: `It has ${seatLimit}. Remove a member, or raise its seat_limit.`,
-          })
-        const membership = await insertMembership(tx, { organizationId, userId: person.id, role }, by)
-        // What would have made them a member must not do it again after they were removed.
-        await revokeInviteTo(work, membership, by)
-        return membership
-      },
-      { locks: organization },
-    )
+    const { value } = await this.#ground.locking(organization).commit(async (work) => {
+      const { tx } = work
+      const { id: organizationId, seatLimit } = await lockOrganization(tx, organization)
+      // Not locked yet: whoever deletes this user wants the organizations they are a member of, and we hold one.
+      const [person] = await tx.$queryRaw<{ id: string }[]>(sql`SELECT id FROM directory_user WHERE ${named(user)}`)
+      if (!person) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
+      if (await findMembership(tx, organizationId, person.id)) throw alreadyAMember()
+      if (seatLimit !== null && (await countMembers(tx, organizationId)) >= seatLimit)
+        throw new LapseError('seats_taken', {
+          field: 'organization',
+          detail: `It has ${seatLimit}. Remove a member, or raise its seat_limit.`,
+        })
+      const membership = await insertMembership(tx, { organizationId, userId: person.id, role }, by)
+      // What would have made them a member must not do it again after they were removed.
+      await revokeInviteTo(work, membership, by)
+      return membership
+    })
     return value
   }
 
@@ -96,37 +93,31 @@ export class Memberships {
   /** One who falls takes along what they have invited to above their new role. @throws LapseError `invalid`, `not_found` */
   async setRole(id: string, role: Role, by: By = {}): Promise<Membership> {
     checkRole(role)
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const was = await lockMembership(work.tx, id)
-        if (was.role === role) return was
-        const { organizationId, userId } = was
-        const data = { organization_id: organizationId, user_id: userId, before: { role: was.role }, after: { role } }
-        await work.tx.$executeRaw(sql`
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
+      const was = await lockMembership(work.tx, id)
+      if (was.role === role) return was
+      const { organizationId, userId } = was
+      const data = { organization_id: organizationId, user_id: userId, before: { role: was.role }, after: { role } }
+      await work.tx.$executeRaw(sql`
         WITH changed AS (
           UPDATE directory_membership SET role = ${role}::lapse_role WHERE id = ${id}::uuid RETURNING id, ${now} AS at
         ), ${logged('membership', 'role-changed', manual(by), json(data))}
         SELECT id FROM changed`)
-        const above = roles.filter((one) => roleRank(one) > roleRank(role))
-        if (roleRank(role) < roleRank(was.role))
-          await cascade(work, 'revoke', { kind: 'invite', organizationId, inviterId: userId, roles: above }, by)
-        return { ...was, role }
-      },
-      { locks: id },
-    )
+      const above = roles.filter((one) => roleRank(one) > roleRank(role))
+      if (roleRank(role) < roleRank(was.role))
+        await cascade(work, 'revoke', { kind: 'invite', organizationId, inviterId: userId, roles: above }, by)
+      return { ...was, role }
+    })
     return value
   }
 
   /** Also ends what they have invited to, and what they could come back by. @throws LapseError `not_found` */
   async remove(id: string, by: By = {}): Promise<Membership> {
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const membership = await lockMembership(work.tx, id)
-        await removeMember(work, membership, manual(by), by)
-        return membership
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
+      const membership = await lockMembership(work.tx, id)
+      await removeMember(work, membership, manual(by), by)
+      return membership
+    })
     return value
   }
 }

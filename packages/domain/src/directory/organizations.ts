@@ -117,25 +117,22 @@ export class Organizations {
       ...(changes.plan !== undefined && { plan: planOf(changes.plan) }),
       ...(changes.seatLimit !== undefined && { seatLimit: seatLimitOf(changes.seatLimit) }),
     }
-    const { value } = await this.#ground.commit(
-      async ({ tx }) => {
-        const was = existing(await lock(tx, idOrReference))
-        if (was.status === 'deleted')
-          throw new LapseError('organization_not_active', { detail: 'Restore the organization first.' })
-        const is = { ...was, ...wanted }
-        if (is.name === was.name && is.plan === was.plan && is.seatLimit === was.seatLimit) return was
-        const data = json({ before: termsOf(was), after: termsOf(is) })
-        const [organization] = await tx.$queryRaw<Organization[]>(sql`
+    const { value } = await this.#ground.locking(idOrReference).commit(async ({ tx }) => {
+      const was = existing(await lock(tx, idOrReference))
+      if (was.status === 'deleted')
+        throw new LapseError('organization_not_active', { detail: 'Restore the organization first.' })
+      const is = { ...was, ...wanted }
+      if (is.name === was.name && is.plan === was.plan && is.seatLimit === was.seatLimit) return was
+      const data = json({ before: termsOf(was), after: termsOf(is) })
+      const [organization] = await tx.$queryRaw<Organization[]>(sql`
         WITH changed AS (
           UPDATE directory_organization
           SET name = ${is.name}, plan = ${is.plan}, seat_limit = ${is.seatLimit}::int, changed_at = ${now}
           WHERE id = ${was.id}::uuid RETURNING *, changed_at AS at
         ), ${logged('organization', 'updated', manual(by), data)}
         SELECT ${fields} FROM changed`)
-        return existing(organization)
-      },
-      { locks: idOrReference },
-    )
+      return existing(organization)
+    })
     return value
   }
 
@@ -165,34 +162,29 @@ export class Organizations {
 
   /** The lock comes first: whoever issues in it holds it too, and so either is found by the cascade or sees the new status. */
   async #befall(idOrReference: string, act: Act, by: By): Promise<Befallen> {
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const was = existing(await lock(work.tx, idOrReference))
-        if (was.status === act.to) return { organization: was, affected: 0 }
-        if (was.status === 'deleted' && act !== acts.restore)
-          throw new LapseError('organization_not_active', {
-            detail: 'It is deleted; what is deleted is not suspended.',
-          })
-        const data = json({ before: { status: was.status }, after: { status: act.to } })
-        const [organization] = await work.tx.$queryRaw<Organization[]>(sql`
+    const { value } = await this.#ground.locking(idOrReference).commit(async (work) => {
+      const was = existing(await lock(work.tx, idOrReference))
+      if (was.status === act.to) return { organization: was, affected: 0 }
+      if (was.status === 'deleted' && act !== acts.restore)
+        throw new LapseError('organization_not_active', { detail: 'It is deleted; what is deleted is not suspended.' })
+      const data = json({ before: { status: was.status }, after: { status: act.to } })
+      const [organization] = await work.tx.$queryRaw<Organization[]>(sql`
         WITH changed AS (
           UPDATE directory_organization SET status = ${act.to}::lapse_organization_status, changed_at = ${now}
           WHERE id = ${was.id}::uuid RETURNING *, changed_at AS at
         ), ${logged('organization', act.type, manual(by), data)}
         SELECT ${fields} FROM changed`)
-        const affected = await cascade(work, act.cascade, { organizationId: was.id }, by)
-        if (act === acts.delete)
-          await deleteMembers(work.tx, sql`organization_id = ${was.id}::uuid`, { ...manual(by), trigger: 'cascade' })
-        return { organization: existing(organization), affected }
-      },
-      { locks: idOrReference, slow: true, timeoutMs: longestMs },
-    )
+      const affected = await cascade(work, act.cascade, { organizationId: was.id }, by)
+      if (act === acts.delete)
+        await deleteMembers(work.tx, sql`organization_id = ${was.id}::uuid`, { ...manual(by), trigger: 'cascade' })
+      return { organization: existing(organization), affected }
+    }, patient)
     return value
   }
 }
 
 /** A large organization takes its time; what must not wait for it gives up waiting. */
-const longestMs = 5 * 60_000
+const patient = { timeoutMs: 5 * 60_000 }
 
 /**
  * Held until the commit. Whoever counts its seats, or must not be overtaken by its suspension, begins with this.

@@ -91,29 +91,26 @@ export class Users {
   async update(idOrReference: string, changes: UserChanges, by: By = {}): Promise<User> {
     const { email, name, reference, verified } = changes
     const address = email === undefined ? undefined : canonicalAddress('email', email)
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const was = existing(await read(work.tx, named(idOrReference), forUpdate))
-        const moves = address !== undefined && address.canonical !== was.canonical
-        const is = await change(
-          work,
-          was,
-          {
-            ...(address ?? { email: was.email, canonical: was.canonical }),
-            name: name === undefined ? was.name : nameOf(name),
-            reference: reference === undefined ? was.reference : referenceOf(reference),
-            verified: verified ?? (was.verifiedAt !== null && !moves),
-          },
-          by,
-        )
-        // What was sent to either would prove it for somebody else now.
-        if (moves)
-          for (const subject of [was.canonical, is.canonical])
-            await cascade(work, 'revoke', { kind: 'verification', subject }, by)
-        return is
-      },
-      { locks: idOrReference },
-    )
+    const { value } = await this.#ground.locking(idOrReference).commit(async (work) => {
+      const was = existing(await read(work.tx, named(idOrReference), forUpdate))
+      const moves = address !== undefined && address.canonical !== was.canonical
+      const is = await change(
+        work,
+        was,
+        {
+          ...(address ?? { email: was.email, canonical: was.canonical }),
+          name: name === undefined ? was.name : nameOf(name),
+          reference: reference === undefined ? was.reference : referenceOf(reference),
+          verified: verified ?? (was.verifiedAt !== null && !moves),
+        },
+        by,
+      )
+      // What was sent to either would prove it for somebody else now.
+      if (moves)
+        for (const subject of [was.canonical, is.canonical])
+          await cascade(work, 'revoke', { kind: 'verification', subject }, by)
+      return is
+    })
     return value
   }
 
@@ -124,30 +121,27 @@ export class Users {
    * @throws LapseError `not_found`
    */
   async delete(idOrReference: string, by: By = {}): Promise<User> {
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const { tx } = work
-        const { id } = existing(await read(tx, named(idOrReference)))
-        await lockOrganizationsOf(tx, id)
-        const user = existing(await read(tx, sql`id = ${id}::uuid`, forUpdate))
-        // For what they have joined in between. From here on they join nothing more.
-        await lockOrganizationsOf(tx, id)
-        const memberships = await tx.$queryRaw<Membership[]>(
-          sql`SELECT ${membershipFields} FROM directory_membership WHERE user_id = ${id}::uuid ORDER BY id`,
-        )
-        for (const membership of memberships)
-          await removeMember(work, membership, { ...manual(by), trigger: 'cascade' }, by)
-        await cascade(work, 'revoke', { kind: 'session', subject: id }, by)
-        for (const kind of ['verification', 'invite'])
-          await cascade(work, 'revoke', { kind, subject: user.canonical }, by)
-        await tx.$queryRaw(sql`
+    const { value } = await this.#ground.locking(idOrReference).commit(async (work) => {
+      const { tx } = work
+      const { id } = existing(await read(tx, named(idOrReference)))
+      await lockOrganizationsOf(tx, id)
+      const user = existing(await read(tx, sql`id = ${id}::uuid`, forUpdate))
+      // For what they have joined in between. From here on they join nothing more.
+      await lockOrganizationsOf(tx, id)
+      const memberships = await tx.$queryRaw<Membership[]>(
+        sql`SELECT ${membershipFields} FROM directory_membership WHERE user_id = ${id}::uuid ORDER BY id`,
+      )
+      for (const membership of memberships)
+        await removeMember(work, membership, { ...manual(by), trigger: 'cascade' }, by)
+      await cascade(work, 'revoke', { kind: 'session', subject: id }, by)
+      for (const kind of ['verification', 'invite'])
+        await cascade(work, 'revoke', { kind, subject: user.canonical }, by)
+      await tx.$queryRaw(sql`
         WITH changed AS (DELETE FROM directory_user WHERE id = ${id}::uuid RETURNING id, ${now} AS at),
         ${logged('user', 'deleted', manual(by), json({ before: traceOf(user) }))}
         SELECT id FROM changed`)
-        return user
-      },
-      { locks: idOrReference, slow: true },
-    )
+      return user
+    })
     return value
   }
 }

@@ -110,7 +110,7 @@ export class AccessGrants {
       const which = { kind: 'access-grant', scope: resource, relation, subject, organizationId }
       return cascade(work, 'revoke', which, by)
     }
-    return (await this.#ground.commit(act, { locks: organization, slow: true, timeoutMs: longestMs })).value
+    return (await this.#ground.locking(organization).commit(act, { timeoutMs: longestMs })).value
   }
 
   /** Whether it holds now, by the database's clock. One indexed read. @throws LapseError `invalid` */

@@ -55,8 +55,9 @@ export const writeGrants = (
     if (update.op === 'touch') endOf(update, path(i))
   }
   refuseTwice(updates, path)
-  return ground.commit(
-    async (work) => {
+  return ground
+    .locking(`grants of ${organization ?? 'none'}`, { atOnce: updates.length > 1 ? 1 : undefined })
+    .commit(async (work) => {
       const organizationId = organization === undefined ? null : await placeOf(work.tx, organization)
       await awaitTurn(work.tx, updates.map(tripleKey), organizationId)
       const keys = updates.map((update) => keyOf(update, update.source, organizationId))
@@ -74,9 +75,7 @@ export const writeGrants = (
           : (['granted', granted.get(i)] as const)
         return { outcome, grant: grantOf((change as Change).resource) }
       })
-    },
-    { locks: `grants of ${organization ?? 'none'}`, slow: true },
-  )
+    })
 }
 
 /** The order in which two updates of one grant would be done is nobody's guess. */

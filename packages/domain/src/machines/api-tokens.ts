@@ -87,10 +87,9 @@ export class ApiTokens {
     by: By = {},
   ): Promise<IssuedApiToken> {
     const payload = payloadOf(about)
-    const { value, timer } = await this.#ground.commit(
-      (work) => this.#issue(work, payload, { organization, expiresAt, expiresInMs }, by),
-      { locks: organization },
-    )
+    const { value, timer } = await this.#ground
+      .locking(organization)
+      .commit((work) => this.#issue(work, payload, { organization, expiresAt, expiresInMs }, by))
     return { ...value, timer }
   }
 
@@ -125,30 +124,27 @@ export class ApiTokens {
   async rotate(id: string, { overlapMs = 0, ...end }: RotateOptions = {}, by: By = {}): Promise<IssuedApiToken> {
     if (!(overlapMs === 0 || (overlapMs >= 1000 && overlapMs <= longestOverlapMs)))
       throw new LapseError('invalid', { field: 'overlap', detail: 'From 0 to 86400 seconds.' })
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const { payload, organizationId } = await existing(work.tx, id)
-        const organization = organizationId ?? undefined
-        const taking = { ...payload, rotationOf: id }
-        // Issued before the old one is locked, for that locks its organization; undone when the old one cannot be rotated.
-        const issued = await this.#issue(
-          work,
-          taking,
-          { ...end, organization },
-          { ...by, reason: by.reason ?? 'rotated' },
-        )
-        const old = await lockToken(work.tx, id)
-        if (!old) throw new LapseError('not_found')
-        if (old.successorId !== null)
-          throw new LapseError('already_rotated', { detail: `${old.successorId} has taken its place: rotate that.` })
-        if (!old.live)
-          throw new LapseError('already_ended', { detail: `It is ${this.#seen(old).word}. Create a new one.` })
-        await setSuccessor(work.tx, id, issued.apiToken.id)
-        await endAfter(work, id, overlapMs, by)
-        return issued
-      },
-      { locks: id },
-    )
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
+      const { payload, organizationId } = await existing(work.tx, id)
+      const organization = organizationId ?? undefined
+      const taking = { ...payload, rotationOf: id }
+      // Issued before the old one is locked, for that locks its organization; undone when the old one cannot be rotated.
+      const issued = await this.#issue(
+        work,
+        taking,
+        { ...end, organization },
+        { ...by, reason: by.reason ?? 'rotated' },
+      )
+      const old = await lockToken(work.tx, id)
+      if (!old) throw new LapseError('not_found')
+      if (old.successorId !== null)
+        throw new LapseError('already_rotated', { detail: `${old.successorId} has taken its place: rotate that.` })
+      if (!old.live)
+        throw new LapseError('already_ended', { detail: `It is ${this.#seen(old).word}. Create a new one.` })
+      await setSuccessor(work.tx, id, issued.apiToken.id)
+      await endAfter(work, id, overlapMs, by)
+      return issued
+    })
     return { ...value, timer }
   }
 
@@ -158,33 +154,27 @@ export class ApiTokens {
    * @throws LapseError `not_found`, `already_ended`, `suspended`, `lifetime_too_short`, `lifetime_too_long`
    */
   async renew(id: string, end: End, by: By = {}): Promise<Omit<IssuedApiToken, 'token'>> {
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const change = await work.resources
-          .renew('api-token', id, end, by)
-          .catch(
-            tooLong(
-              'In all it may live for 365 days, long-lived ones for ten years; a JWT, and one that was rotated, end as they were to. Rotate it.',
-            ),
-          )
-        work.changes.push(change)
-        return change.resource as ApiToken
-      },
-      { locks: id },
-    )
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
+      const change = await work.resources
+        .renew('api-token', id, end, by)
+        .catch(
+          tooLong(
+            'In all it may live for 365 days, long-lived ones for ten years; a JWT, and one that was rotated, end as they were to. Rotate it.',
+          ),
+        )
+      work.changes.push(change)
+      return change.resource as ApiToken
+    })
     return { apiToken: value, timer }
   }
 
   /** At once; quiet when it has ended already. @throws LapseError `not_found` */
   async revoke(id: string, by: By = {}): Promise<Omit<IssuedApiToken, 'token'>> {
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const change = await work.resources.revoke('api-token', id, by)
-        work.changes.push(change)
-        return change.resource as ApiToken
-      },
-      { locks: id },
-    )
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
+      const change = await work.resources.revoke('api-token', id, by)
+      work.changes.push(change)
+      return change.resource as ApiToken
+    })
     return { apiToken: value, timer }
   }
 

@@ -81,9 +81,9 @@ export class Invites {
    *   `already_a_member`, `invite_live`, `lifetime_too_short`, `lifetime_too_long`, `not_configured`
    */
   async create(input: InviteInput, by: By = {}): Promise<Invited> {
-    const { value, timer } = await this.#ground.commit((work) => this.#issue(work, input, by), {
-      locks: input.organization,
-    })
+    const { value, timer } = await this.#ground
+      .locking(input.organization)
+      .commit((work) => this.#issue(work, input, by))
     return { ...value, timer }
   }
 
@@ -93,47 +93,41 @@ export class Invites {
    * @throws LapseError `not_found`, `already_ended`, `too_soon` after three in an hour, and as `create`
    */
   async resend(id: string, changes: Resent = {}, by: By = {}): Promise<Invited> {
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const { organizationId } = await read(work.tx, id)
-        const organization = await lockOrganization(work.tx, organizationId ?? '')
-        // Read under the lock: of two who resend the same one, the second finds it superseded.
-        const old = await read(work.tx, id)
-        if (old.seen === 'consumed' || old.seen === 'revoked')
-          throw new LapseError('already_ended', { detail: 'Create a new one.' })
-        const { payload } = resourceOf(old, this.#ground.registry) as Invite
-        const email = changes.email ?? payload.email
-        const { canonical } = canonicalAddress('email', email)
-        const recent = await recentResends(work.tx, referenceOf(organization.id, canonical))
-        if (recent.count >= resendsAnHour)
-          throw new LapseError('too_soon', { detail: 'Three an hour for one address.', retryAfter: recent.retryAfter })
-        work.changes.push(await work.resources.revoke('invite', id, { ...by, reason: 'superseded' }))
-        const { inviter, role, message, mail } = payload
-        const again = {
-          organization: organization.id,
-          email,
-          role: changes.role ?? role,
-          invitedBy: inviter?.id,
-          message: changes.message ?? message,
-          deliver: changes.deliver ?? (mail ? ('mail' as const) : ('return' as const)),
-        }
-        return this.#issue(work, again, by, id)
-      },
-      { locks: id },
-    )
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
+      const { organizationId } = await read(work.tx, id)
+      const organization = await lockOrganization(work.tx, organizationId ?? '')
+      // Read under the lock: of two who resend the same one, the second finds it superseded.
+      const old = await read(work.tx, id)
+      if (old.seen === 'consumed' || old.seen === 'revoked')
+        throw new LapseError('already_ended', { detail: 'Create a new one.' })
+      const { payload } = resourceOf(old, this.#ground.registry) as Invite
+      const email = changes.email ?? payload.email
+      const { canonical } = canonicalAddress('email', email)
+      const recent = await recentResends(work.tx, referenceOf(organization.id, canonical))
+      if (recent.count >= resendsAnHour)
+        throw new LapseError('too_soon', { detail: 'Three an hour for one address.', retryAfter: recent.retryAfter })
+      work.changes.push(await work.resources.revoke('invite', id, { ...by, reason: 'superseded' }))
+      const { inviter, role, message, mail } = payload
+      const again = {
+        organization: organization.id,
+        email,
+        role: changes.role ?? role,
+        invitedBy: inviter?.id,
+        message: changes.message ?? message,
+        deliver: changes.deliver ?? (mail ? ('mail' as const) : ('return' as const)),
+      }
+      return this.#issue(work, again, by, id)
+    })
     return { ...value, timer }
   }
 
   /** Quiet when it has ended already. @throws LapseError `not_found` */
   async revoke(id: string, by: By = {}): Promise<Invite> {
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const change = await work.resources.revoke('invite', id, by)
-        work.changes.push(change)
-        return change.resource
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
+      const change = await work.resources.revoke('invite', id, by)
+      work.changes.push(change)
+      return change.resource
+    })
     return value as Invite
   }
 
@@ -185,22 +179,15 @@ export class Invites {
     if (row.subject !== user.canonical) return this.#otherAddress(which, row, user)
     if (!row.live) return this.#refuse(row.id, row.seen, user)
     if (user.verifiedAt === null) return { status: 'unverified' }
-    const { value } = await this.#ground.commit(
-      async (work): Promise<string | undefined> => {
-        const held = await holdUser(work.tx, user.id)
-        if (held?.canonical !== row.subject || held.verifiedAt === null) return 'other-address'
-        const change = await work.resources.revoke('invite', row.id, {
-          actor: actorOf(user),
-          ...by,
-          reason: 'declined',
-        })
-        // Accepted, or withdrawn, since we looked.
-        if (!change.moved) return change.resource.status
-        work.changes.push(change)
-        return undefined
-      },
-      { locks: row.id },
-    )
+    const { value } = await this.#ground.locking(row.id).commit(async (work): Promise<string | undefined> => {
+      const held = await holdUser(work.tx, user.id)
+      if (held?.canonical !== row.subject || held.verifiedAt === null) return 'other-address'
+      const change = await work.resources.revoke('invite', row.id, { actor: actorOf(user), ...by, reason: 'declined' })
+      // Accepted, or withdrawn, since we looked.
+      if (!change.moved) return change.resource.status
+      work.changes.push(change)
+      return undefined
+    })
     return value === undefined ? { status: 'declined' } : this.#refuse(row.id, value, user)
   }
 
@@ -292,40 +279,38 @@ export class Invites {
     make: (work: Work, known: User | undefined) => Promise<User | undefined>,
     by: By,
   ): Promise<Accepted> {
-    const { value } = await this.#ground.commit(
-      async (work): Promise<Accepted | { refusal: string; by: By }> => {
-        const organization = await lockOrganization(work.tx, row.organizationId ?? '').catch((error) => {
-          if (error instanceof LapseError) return undefined
-          throw error
-        })
-        if (!organization) return { refusal: row.seen === 'revoked' ? 'revoked' : 'suspended', by }
-        const known = await find(work)
-        const isTheirs = known?.canonical === row.subject
-        const membership = isTheirs ? await findMembership(work.tx, organization.id, known.id) : undefined
-        const use = async (own: By) => {
-          const used = await work.resources.consume('invite', row.id, own)
-          if (used.consumed) work.changes.push(used)
-          return used
-        }
-        // Whoever is a member is told so, whatever became of the invite; a live one is used up by it.
-        if (membership) {
-          if (row.live) await use({ actor: actorOf({ id: membership.userId }), ...by })
-          return { status: 'already-member', organization, membership }
-        }
-        if (!row.live) return { refusal: row.seen, by }
-        if (await this.#isFull(organization, work)) return { status: 'full', organization }
-        const user = await make(work, known)
-        // Gone, or moved to another address, since they were asked who they are.
-        if (user?.canonical !== row.subject || user.verifiedAt === null) return { refusal: 'other-address', by }
-        const own = { actor: actorOf(user), ...by }
-        const used = await use(own)
-        if (!used.consumed) return { refusal: used.reason, by: own }
-        const { role } = row.payload as InvitePayload
-        const joined = await insertMembership(work.tx, { organizationId: organization.id, userId: user.id, role }, own)
-        return { status: 'joined', organization, membership: joined }
-      },
-      { locks: row.organizationId ?? undefined },
-    )
+    const ground = this.#ground.locking(row.organizationId)
+    const { value } = await ground.commit(async (work): Promise<Accepted | { refusal: string; by: By }> => {
+      const organization = await lockOrganization(work.tx, row.organizationId ?? '').catch((error) => {
+        if (error instanceof LapseError) return undefined
+        throw error
+      })
+      if (!organization) return { refusal: row.seen === 'revoked' ? 'revoked' : 'suspended', by }
+      const known = await find(work)
+      const isTheirs = known?.canonical === row.subject
+      const membership = isTheirs ? await findMembership(work.tx, organization.id, known.id) : undefined
+      const use = async (own: By) => {
+        const used = await work.resources.consume('invite', row.id, own)
+        if (used.consumed) work.changes.push(used)
+        return used
+      }
+      // Whoever is a member is told so, whatever became of the invite; a live one is used up by it.
+      if (membership) {
+        if (row.live) await use({ actor: actorOf({ id: membership.userId }), ...by })
+        return { status: 'already-member', organization, membership }
+      }
+      if (!row.live) return { refusal: row.seen, by }
+      if (await this.#isFull(organization, work)) return { status: 'full', organization }
+      const user = await make(work, known)
+      // Gone, or moved to another address, since they were asked who they are.
+      if (user?.canonical !== row.subject || user.verifiedAt === null) return { refusal: 'other-address', by }
+      const own = { actor: actorOf(user), ...by }
+      const used = await use(own)
+      if (!used.consumed) return { refusal: used.reason, by: own }
+      const { role } = row.payload as InvitePayload
+      const joined = await insertMembership(work.tx, { organizationId: organization.id, userId: user.id, role }, own)
+      return { status: 'joined', organization, membership: joined }
+    })
     return 'refusal' in value ? this.#refuse(row.id, value.refusal, value.by) : value
   }
 

@@ -55,14 +55,11 @@ export class Sessions {
 
   /** Signs in a user who has proven who they are. @throws LapseError `unknown_user` */
   async issue({ userId, agent }: SessionInput, by: By = {}): Promise<SignedIn & { readonly timer: TimerState }> {
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const user = isUuid(userId) ? await holdUser(work.tx, userId) : undefined
-        if (!user) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
-        return issueSession(work, user, agent, by)
-      },
-      { locks: userId },
-    )
+    const { value, timer } = await this.#ground.locking(userId).commit(async (work) => {
+      const user = isUuid(userId) ? await holdUser(work.tx, userId) : undefined
+      if (!user) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
+      return issueSession(work, user, agent, by)
+    })
     return { ...value, timer }
   }
 
@@ -87,28 +84,22 @@ export class Sessions {
   async revoke(userId: string, sessionId: string, by: By = {}): Promise<Session> {
     const row = isUuid(sessionId) ? await readProvable(this.#ground.sql, 'session', { id: sessionId }) : undefined
     if (row?.subject !== userId) throw new LapseError('not_found')
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const change = await work.resources.revoke('session', sessionId, by)
-        work.changes.push(change)
-        return change.resource
-      },
-      { locks: sessionId },
-    )
+    const { value } = await this.#ground.locking(sessionId).commit(async (work) => {
+      const change = await work.resources.revoke('session', sessionId, by)
+      work.changes.push(change)
+      return change.resource
+    })
     return value as Session
   }
 
   /** Signs this user out everywhere, or everywhere `except` here, and says of how many sessions. */
   async revokeAll(userId: string, { except }: { except?: string | undefined } = {}, by: By = {}): Promise<number> {
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        // Whoever is signing in waits, and is signed in after this; or we wait, and find their session.
-        await lockUser(work.tx, { id: userId })
-        const which = { kind: 'session', subject: userId, except: except && isUuid(except) ? except : undefined }
-        return cascade(work, 'revoke', which, by)
-      },
-      { locks: userId },
-    )
+    const { value } = await this.#ground.locking(userId).commit(async (work) => {
+      // Whoever is signing in waits, and is signed in after this; or we wait, and find their session.
+      await lockUser(work.tx, { id: userId })
+      const which = { kind: 'session', subject: userId, except: except && isUuid(except) ? except : undefined }
+      return cascade(work, 'revoke', which, by)
+    })
     return value
   }
 
@@ -121,15 +112,12 @@ export class Sessions {
     const slideMs = Math.min(longestSlideMs, defaultLife / 10)
     if (until <= row.expiresAt.getTime() + slideMs) return this.#seen(row)
     try {
-      const { value } = await this.#ground.commit(
-        async (work) => {
-          const end = { expiresAt: new Date(until), laterByMs: slideMs }
-          const change = await work.resources.renew('session', row.id, end, { actor: 'session' })
-          work.changes.push(change)
-          return change.resource
-        },
-        { locks: row.id },
-      )
+      const { value } = await this.#ground.locking(row.id).commit(async (work) => {
+        const end = { expiresAt: new Date(until), laterByMs: slideMs }
+        const change = await work.resources.renew('session', row.id, end, { actor: 'session' })
+        work.changes.push(change)
+        return change.resource
+      })
       return value as Session
     } catch (error) {
       if (!(error instanceof LapseError)) throw error

@@ -90,7 +90,7 @@ export class Verifications {
     const mail = deliver === 'mail'
     const sealed = mail ? this.#ground.secrets.seal(id, { ...next, ...secret }) : undefined
     const payload: VerificationPayload = { purpose, email, mail, ...(link !== undefined && { link }) }
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(reference).commit(async (work) => {
       await this.#supersede(work, reference, by)
       const change = await work.resources.issue(
         { kind: 'verification', id, reference, subject: canonical, payload, proof, sealed },
@@ -113,13 +113,10 @@ export class Verifications {
     const { proof, ...secret } = this.#secretOf(purpose, id)
     // Or else the lack of a key would tell the one from the other.
     this.#ground.secrets.seal(id, secret)
-    await this.#ground.commit(
-      async (work) => {
-        await this.#supersede(work, reference, by)
-        await this.#refuse(work, undefined, reason, by)
-      },
-      { locks: reference },
-    )
+    await this.#ground.locking(reference).commit(async (work) => {
+      await this.#supersede(work, reference, by)
+      await this.#refuse(work, undefined, reason, by)
+    })
   }
 
   /** Whether its link leads anywhere, for the page behind it. Changes nothing and writes nothing. */
@@ -148,14 +145,11 @@ export class Verifications {
     if (!row) return this.#refuse(this.#ground, about, reason, by)
     if (!row.live) return this.#refuse(this.#ground, row.id, row.seen, by)
     if (!isFor(row, wanted.purposes)) return this.#refuse(this.#ground, row.id, 'wrong-purpose', by)
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const userId = await lockUser(work.tx, { canonical: row.subject ?? '' })
-        const verified = await this.#use(work, row, userId, by)
-        return verified.status === 'denied' ? verified : act(work, verified)
-      },
-      { locks: row.subject ?? undefined },
-    )
+    const { value } = await this.#ground.locking(row.subject).commit(async (work) => {
+      const userId = await lockUser(work.tx, { canonical: row.subject ?? '' })
+      const verified = await this.#use(work, row, userId, by)
+      return verified.status === 'denied' ? verified : act(work, verified)
+    })
     return value
   }
 
@@ -168,24 +162,21 @@ export class Verifications {
   async consumeCode({ email }: { email: string }, code: string, by: By = {}): Promise<Verified | Denied> {
     const { canonical } = canonicalAddress('email', email)
     const reference = referenceOf('code', canonical)
-    const { value } = await this.#ground.commit(
-      async (work): Promise<Verified | Denied> => {
-        const userId = await lockUser(work.tx, { canonical })
-        await queueFor(work.tx, reference)
-        // A new code is no new chance: what was guessed at the ones before counts too.
-        if ((await recentGuesses(work.tx, reference)) >= guessesAnHour)
-          return this.#refuse(work, undefined, 'too-many-guesses', by)
-        const row = await lockNewest(work.tx, reference)
-        const right = this.#ground.secrets.isCode(row?.id ?? '', code.replace(/[\s-]/g, ''), row?.verifier)
-        if (row?.live && right) return this.#use(work, row, userId, by)
-        const count = await countWrong(work.tx, row?.live ? row.id : null)
-        // In any case: a statement more or less would tell whether there is a code at all.
-        const lock = { kind: 'verification', reference: count === wrongCodes ? reference : '' }
-        await cascade(work, 'revoke', lock, { ...by, reason: 'locked' })
-        return this.#refuse(work, row?.id, !row ? 'unknown' : row.live ? 'wrong-code' : row.seen, by)
-      },
-      { locks: reference },
-    )
+    const { value } = await this.#ground.locking(reference).commit(async (work): Promise<Verified | Denied> => {
+      const userId = await lockUser(work.tx, { canonical })
+      await queueFor(work.tx, reference)
+      // A new code is no new chance: what was guessed at the ones before counts too.
+      if ((await recentGuesses(work.tx, reference)) >= guessesAnHour)
+        return this.#refuse(work, undefined, 'too-many-guesses', by)
+      const row = await lockNewest(work.tx, reference)
+      const right = this.#ground.secrets.isCode(row?.id ?? '', code.replace(/[\s-]/g, ''), row?.verifier)
+      if (row?.live && right) return this.#use(work, row, userId, by)
+      const count = await countWrong(work.tx, row?.live ? row.id : null)
+      // In any case: a statement more or less would tell whether there is a code at all.
+      const lock = { kind: 'verification', reference: count === wrongCodes ? reference : '' }
+      await cascade(work, 'revoke', lock, { ...by, reason: 'locked' })
+      return this.#refuse(work, row?.id, !row ? 'unknown' : row.live ? 'wrong-code' : row.seen, by)
+    })
     return value
   }
 

@@ -95,14 +95,11 @@ export class ShareLinks {
       proof,
       password: hashed?.hash,
     }
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const change = await work.resources.issue(draft, by)
-        work.changes.push(change)
-        return change.resource
-      },
-      { locks: input.organization },
-    )
+    const { value, timer } = await this.#ground.locking(input.organization).commit(async (work) => {
+      const change = await work.resources.issue(draft, by)
+      work.changes.push(change)
+      return change.resource
+    })
     return { link: value as ShareLink, token, timer }
   }
 
@@ -140,23 +137,20 @@ export class ShareLinks {
    * pass.
    */
   async view(id: string, by: By = {}): Promise<Unlocked> {
-    const { value } = await this.#ground.commit(
-      async (work) => {
-        const used = await work.resources.consume('share-link', id, by)
-        if (!used.consumed) return used.reason
-        work.changes.push(used)
-        const { uses, maxUses, endsAt, seenAt } = used.resource
-        const until = Math.min(seenAt.getTime() + passMs, endsAt.getTime())
-        const isLast = maxUses !== null && uses >= maxUses
-        const expiresAt = new Date(until)
-        const pass = this.passUntil(id, expiresAt)
-        if (!isLast || until === endsAt.getTime()) return { link: used.resource as ShareLink, pass, expiresAt }
-        const last = await work.resources.renew('share-link', id, { expiresAt }, { ...by, reason: 'last view' })
-        work.changes.push(last)
-        return { link: last.resource as ShareLink, pass, expiresAt }
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
+      const used = await work.resources.consume('share-link', id, by)
+      if (!used.consumed) return used.reason
+      work.changes.push(used)
+      const { uses, maxUses, endsAt, seenAt } = used.resource
+      const until = Math.min(seenAt.getTime() + passMs, endsAt.getTime())
+      const isLast = maxUses !== null && uses >= maxUses
+      const expiresAt = new Date(until)
+      const pass = this.passUntil(id, expiresAt)
+      if (!isLast || until === endsAt.getTime()) return { link: used.resource as ShareLink, pass, expiresAt }
+      const last = await work.resources.renew('share-link', id, { expiresAt }, { ...by, reason: 'last view' })
+      work.changes.push(last)
+      return { link: last.resource as ShareLink, pass, expiresAt }
+    })
     return typeof value === 'string' ? this.#refuse(id, value, by) : { status: 'unlocked', ...value }
   }
 
@@ -177,14 +171,11 @@ export class ShareLinks {
 
   /** Gives it a later or an earlier end. @throws LapseError as `lapse.renew` */
   async renew(id: string, end: End, by: By = {}): Promise<{ link: ShareLink; timer: TimerState }> {
-    const { value, timer } = await this.#ground.commit(
-      async (work) => {
-        const change = await work.resources.renew('share-link', id, end, by)
-        work.changes.push(change)
-        return change.resource
-      },
-      { locks: id },
-    )
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
+      const change = await work.resources.renew('share-link', id, end, by)
+      work.changes.push(change)
+      return change.resource
+    })
     return { link: value as ShareLink, timer }
   }
 

@@ -80,22 +80,17 @@ export class WebhookEndpoints {
       contact: contactOf(input.contact),
       sealed: seal(secrets, id, { secret, headers }),
     }
-    const { value } = await this.#ground.commit(
-      async ({ tx }) => {
-        const organizationId = organization === undefined ? null : (await lockOrganization(tx, organization)).id
-        if (organizationId === null) await queueForUnbound(tx)
-        const limit = organizationId === null ? most.unbound : most.organization
-        if ((await countEndpoints(tx, organizationId)) >= limit)
-          throw new LapseError('too_many_endpoints', {
-            detail: `At most ${limit} ${organizationId === null ? 'without an organization' : 'for an organization'}. Delete one that is not needed any more.`,
-          })
-        const data = { after: { ...toldOf(terms), organization_id: organizationId } }
-        return existing(
-          await insertEndpoint(tx, id, organizationId, terms, { type: 'created', cause: manual(by), data }),
-        )
-      },
-      { locks: organization ?? 'webhook endpoints' },
-    )
+    const { value } = await this.#ground.locking(organization ?? 'webhook endpoints').commit(async ({ tx }) => {
+      const organizationId = organization === undefined ? null : (await lockOrganization(tx, organization)).id
+      if (organizationId === null) await queueForUnbound(tx)
+      const limit = organizationId === null ? most.unbound : most.organization
+      if ((await countEndpoints(tx, organizationId)) >= limit)
+        throw new LapseError('too_many_endpoints', {
+          detail: `At most ${limit} ${organizationId === null ? 'without an organization' : 'for an organization'}. Delete one that is not needed any more.`,
+        })
+      const data = { after: { ...toldOf(terms), organization_id: organizationId } }
+      return existing(await insertEndpoint(tx, id, organizationId, terms, { type: 'created', cause: manual(by), data }))
+    })
     return { endpoint: value, secret }
   }
 
@@ -125,19 +120,16 @@ export class WebhookEndpoints {
       ...(contact !== undefined && { contact: contactOf(contact) }),
       ...(headers && { headerNames: Object.keys(headers) }),
     }
-    const { value } = await this.#ground.commit(
-      async ({ tx }) => {
-        const was = existing(await lockEndpoint(tx, id))
-        const events = changes.events && { events: eventsOf(changes.events, was.organizationId !== null && forAll) }
-        const is = { ...was, ...wanted, ...events }
-        if (headers) is.sealed = seal(secrets, id, { ...open(secrets, id, was.sealed), headers })
-        const different = [...termNames.filter((name) => !same(was[name], is[name])), ...(headers ? ['headers'] : [])]
-        if (different.length === 0) return existing(await readEndpoint(tx, id))
-        const data = { changed: different, before: toldOf(was), after: toldOf(is) }
-        return existing(await changeEndpoint(tx, id, is, { type: 'updated', cause: manual(by), data }))
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
+      const was = existing(await lockEndpoint(tx, id))
+      const events = changes.events && { events: eventsOf(changes.events, was.organizationId !== null && forAll) }
+      const is = { ...was, ...wanted, ...events }
+      if (headers) is.sealed = seal(secrets, id, { ...open(secrets, id, was.sealed), headers })
+      const different = [...termNames.filter((name) => !same(was[name], is[name])), ...(headers ? ['headers'] : [])]
+      if (different.length === 0) return existing(await readEndpoint(tx, id))
+      const data = { changed: different, before: toldOf(was), after: toldOf(is) }
+      return existing(await changeEndpoint(tx, id, is, { type: 'updated', cause: manual(by), data }))
+    })
     return value
   }
 
@@ -156,16 +148,13 @@ export class WebhookEndpoints {
       throw new LapseError('invalid', { field: 'overlap', detail: 'From 0 to 604800 seconds.' })
     const { secrets } = this.#ground
     const secret = newSecret()
-    const { value } = await this.#ground.commit(
-      async ({ tx }) => {
-        const was = existing(await lockEndpoint(tx, id))
-        const { secret: previous, headers } = open(secrets, id, was.sealed)
-        const sealed = seal(secrets, id, { secret, headers, ...(overlapMs > 0 && { previous }) })
-        const deed: Deed = { type: 'rotated', cause: manual(by), data: { overlap_seconds: overlapMs / 1_000 } }
-        return existing(await resealEndpoint(tx, id, sealed, overlapMs, deed))
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
+      const was = existing(await lockEndpoint(tx, id))
+      const { secret: previous, headers } = open(secrets, id, was.sealed)
+      const sealed = seal(secrets, id, { secret, headers, ...(overlapMs > 0 && { previous }) })
+      const deed: Deed = { type: 'rotated', cause: manual(by), data: { overlap_seconds: overlapMs / 1_000 } }
+      return existing(await resealEndpoint(tx, id, sealed, overlapMs, deed))
+    })
     return { endpoint: value, secret }
   }
 
@@ -183,14 +172,11 @@ export class WebhookEndpoints {
 
   /** What waits for it is cancelled. @throws LapseError `not_found` */
   async delete(id: string, by: By = {}): Promise<WebhookEndpoint> {
-    const { value } = await this.#ground.commit(
-      async ({ tx }) => {
-        const was = existing(await readEndpoint(tx, id))
-        const deed: Deed = { type: 'deleted', cause: manual(by), data: { before: toldOf(was) } }
-        return existing(await deleteEndpoint(tx, was.id, deed))
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
+      const was = existing(await readEndpoint(tx, id))
+      const deed: Deed = { type: 'deleted', cause: manual(by), data: { before: toldOf(was) } }
+      return existing(await deleteEndpoint(tx, was.id, deed))
+    })
     return value
   }
 
@@ -247,13 +233,10 @@ export class WebhookEndpoints {
     by: By,
     act: (tx: Sql, cause: Deed['cause']) => Promise<WebhookEndpoint | undefined>,
   ): Promise<WebhookEndpoint> {
-    const { value } = await this.#ground.commit(
-      async ({ tx }) => {
-        const { id: known } = existing(await readEndpoint(tx, id))
-        return (await act(tx, manual(by))) ?? existing(await readEndpoint(tx, known))
-      },
-      { locks: id },
-    )
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
+      const { id: known } = existing(await readEndpoint(tx, id))
+      return (await act(tx, manual(by))) ?? existing(await readEndpoint(tx, known))
+    })
     return value
   }
 }

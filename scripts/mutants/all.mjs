@@ -10,6 +10,7 @@ import { outbound } from './outbound.mjs'
 import { people } from './people.mjs'
 import { process } from './process.mjs'
 import { redis } from './redis.mjs'
+import { requests } from './requests.mjs'
 import { timers } from './timers.mjs'
 
 /**
@@ -39,4 +40,5 @@ export const mutants = [
   ...machines.map(whole('API tokens, share links, promo codes and access grants')),
   ...http.map(whole('HTTP')),
   ...process.map(whole('Processes and large sets')),
+  ...requests.map(whole('Shares of requests')),
 ]

@@ -82,8 +82,8 @@ export const database = [
     name: 'time-zone',
     guard: 'Every session of ours is in UTC',
     file: 'packages/domain/src/database.ts',
-    find: ' -c timezone=UTC -c plan_cache_mode',
-    put: ' -c plan_cache_mode',
+    find: '`-c timezone=UTC -c plan_cache_mode',
+    put: '`-c plan_cache_mode',
     test: ['packages/domain/test/database.test.ts', 'are right in such a database too'],
   },
   {

@@ -57,8 +57,8 @@ export const issuing = [
     name: 'issues-alone',
     guard: 'What PostgreSQL refuses of many that share a statement harms itself alone',
     file: 'packages/domain/src/issued-together.ts',
-    find: 'drafts.length > 1 && isRefusal(error)',
-    put: 'drafts.length > most && isRefusal(error)',
+    find: 'if (isRefusal(error) || late.signal.aborted)',
+    put: 'if (late.signal.aborted)',
     test: ['packages/domain/test/issued-together.test.ts', 'stands when PostgreSQL refuses one of them'],
   },
   {

@@ -132,8 +132,8 @@ export const machines = [
     name: 'grants-in-turn',
     guard: 'Whoever writes a grant of one triple does it one after the other',
     file: 'packages/domain/src/grants/write.ts',
-    find: '    await awaitTurn(work.tx, updates.map(tripleKey))\n',
-    put: '    await awaitTurn(work.tx, updates.slice(0, 0).map(tripleKey))\n',
+    find: '    await awaitTurn(work.tx, updates.map(tripleKey), organizationId)\n',
+    put: '    await awaitTurn(work.tx, updates.slice(0, 0).map(tripleKey), organizationId)\n',
     test: [grantRaces, '40 at once'],
   },
   {

@@ -86,9 +86,9 @@ export const testApi = async ({ redis = testRedis(), databaseUrl, env = {}, log 
   const sql = async (text: string, values: unknown[] = []) => (await owner.query(text, values)).rows as Body[]
   return {
     url: api.url,
-    ownerUrl: database.ownerUrl,
     call: caller(api.url),
     lapse,
+    ownerUrl: database.ownerUrl,
     /** For an API, or a worker, in a process of its own on the same services. */
     variables,
     /** As the owner: to look where nobody else may. */

@@ -69,6 +69,8 @@ const nothing: Advanced = { rows: [], more: false, refused: [] }
 /** Advances what is due. Safe to call at any time, from anywhere, as often as one likes. */
 export class Advancer {
   readonly #database: Database
+  /** For what waits for no lock and runs no hook. */
+  readonly #upkeep: Database
   readonly #registry: Registry
   readonly #slots: HookSlots
   /** Rows that a batch of a group may have, after one that could not be narrowed down in time. */
@@ -76,6 +78,7 @@ export class Advancer {
 
   constructor(database: Database, registry: Registry, slots: HookSlots) {
     this.#database = database
+    this.#upkeep = database.on('upkeep')
     this.#registry = registry
     this.#slots = slots
   }
@@ -105,15 +108,14 @@ export class Advancer {
   }
 
   #plain(kinds: readonly Kind[], cause: Cause): Attempt {
-    return (batch) => advanceResources(this.#database, kinds, { ...batch, whole: false }, cause, this.#registry)
+    return (batch) => advanceResources(this.#upkeep, kinds, { ...batch, whole: false }, cause, this.#registry)
   }
 
   #hooked(kind: Kind, cause: Cause, signal: AbortSignal | undefined): Attempt {
     const act = (batch: Batch) => async () => {
       // The transaction keeps its rows locked for as long as the hook takes, and an issue with one of their references
       // would wait for it.
-      if (this.#slots.isSlow(kind.name))
-        await freeReferences(this.#database, await readDue(this.#database, [kind], batch))
+      if (this.#slots.isSlow(kind.name)) await freeReferences(this.#upkeep, await readDue(this.#upkeep, [kind], batch))
       return this.#database.transaction(async (tx) => {
         // Who waits for a statement of a hook that has run out of time waits no longer than for the hook itself.
         await tx.$queryRaw(sql`SELECT set_config('statement_timeout', ${String(hookDeadlineMs)}, true)`)
@@ -157,9 +159,9 @@ export class Advancer {
     } catch (error) {
       if (signal?.aborted) return { ...nothing, more: true }
       if (!isTheRows(error)) throw error
-      const ids = error instanceof HookError ? error.ids : (batch.ids ?? (await readDue(this.#database, kinds, batch)))
+      const ids = error instanceof HookError ? error.ids : (batch.ids ?? (await readDue(this.#upkeep, kinds, batch)))
       // What is over does not keep its reference while its hooks fail.
-      await freeReferences(this.#database, ids)
+      await freeReferences(this.#upkeep, ids)
       const [id, ...others] = ids
       if (id !== undefined && others.length === 0)
         return { rows: [], more: true, refused: [await this.#postpone(id, error, cause)] }
@@ -204,7 +206,7 @@ export class Advancer {
 
   async #postpone(id: string, error: Error, cause: Cause): Promise<Refused> {
     const type = error instanceof HookError ? 'hook-failed' : 'step-failed'
-    const [row] = await postpone(this.#database, id, type, storableStart(error.message, 500), cause)
+    const [row] = await postpone(this.#upkeep, id, type, storableStart(error.message, 500), cause)
     return { id, error, timer: row && nextTimer(row) }
   }
 }

@@ -1,7 +1,10 @@
 import { PrismaPg } from '@prisma/adapter-pg'
-import pg from 'pg'
+import { asCaller, type Lane } from './caller.ts'
+import { LapseError } from './errors.ts'
 import { type Prisma, PrismaClient } from './generated/prisma/client.ts'
+import { LockQueue } from './lock-queue.ts'
 import { oneConnection } from './one-connection.ts'
+import { SharedPool } from './pool.ts'
 import type { DomainReport } from './report.ts'
 
 /** Whatever can run a statement: the database, or a transaction on it. */
@@ -27,6 +30,10 @@ export interface Database extends Sql {
   /** Runs statements that commit together, or not at all, within 15 seconds unless said otherwise. Hooks get the same transaction. */
   transaction<T>(act: (tx: Prisma.TransactionClient) => Promise<T>, timeoutMs?: number): Promise<T>
   readonly report: DomainReport
+  /** The same database, by the connections of this lane. */
+  on(lane: Lane): Database
+  /** Who in this process waits for which row. */
+  readonly locks: LockQueue
   close(): Promise<void>
 }
 
@@ -34,7 +41,14 @@ export interface Database extends Sql {
 export const transactionMs = 15_000
 
 /**
- * Opens one pool, shared by everything in the process. It connects when first used.
+ * No statement waits longer for a lock. In every session, for a statement of its own has no transaction to set it in. Less than
+ * half of the four seconds that are promised: whoever is not the first to wait for a row waits twice, for their turn and then
+ * for the row, and PostgreSQL counts each wait for itself.
+ */
+export const lockTimeoutMs = 1_500
+
+/**
+ * Opens one pool, shared by everything in the process and divided as `Shares` says. It connects when first used.
  *
  * A statement of its own goes straight to the pool, which costs a quarter of what it costs through Prisma; what has to
  * commit together is a Prisma transaction on the same pool. Both prepare a statement once a connection, by its text.
@@ -54,9 +68,10 @@ export const openDatabase = ({
   address.searchParams.delete('schema')
   address.searchParams.delete('options')
   const searchPath = schema === 'public' ? '' : ` -c search_path=${schema},public`
-  const pool = new pg.Pool({
+  const settings = `-c timezone=UTC -c plan_cache_mode=force_generic_plan -c lock_timeout=${lockTimeoutMs}`
+  const pool = new SharedPool({
     connectionString: address.href,
-    options: `${own} -c timezone=UTC -c plan_cache_mode=force_generic_plan${searchPath}`.trim(),
+    options: `${own} ${settings}${searchPath}`.trim(),
     max: connections,
     application_name: name,
     statement_timeout: 15_000,
@@ -76,21 +91,31 @@ export const openDatabase = ({
     connection.mustHoldNone()
     return pool.query({ name: nameOf(text), text, values: values as unknown[] }).catch(withoutRow)
   }
-  return {
+  const work: Omit<Database, 'on'> = {
     connections,
     $queryRaw: async <T>(query: Prisma.Sql) => (await run(query)).rows as T,
     $executeRaw: async (query) => (await run(query)).rowCount ?? 0,
     transaction: async (act, timeout = transactionMs) => {
       connection.mustHoldNone()
       const body = (tx: Prisma.TransactionClient) => connection.hold(() => act(tx))
-      return prisma.$transaction(body, { maxWait: 5_000, timeout }).catch(withoutRow)
+      // Longer than a connection is waited for, or it would come when nobody takes it.
+      return prisma.$transaction(body, { maxWait: 16_000, timeout }).catch(withoutRow)
     },
+    locks: new LockQueue(),
     report,
     close: async () => {
       await prisma.$disconnect()
       await pool.end()
     },
   }
+  const on = (lane: Lane): Database => ({
+    ...work,
+    $queryRaw: (query) => asCaller({ lane }, () => work.$queryRaw(query)),
+    $executeRaw: (query) => asCaller({ lane }, () => work.$executeRaw(query)),
+    transaction: (act, timeoutMs) => asCaller({ lane }, () => work.transaction(act, timeoutMs)),
+    on,
+  })
+  return { ...work, on }
 }
 
 /**
@@ -129,6 +154,7 @@ const refusingStates = /^(22...|23...|54...)$/
 /** Whether PostgreSQL cannot be asked right now, so that the same request may succeed later. */
 export const isUnavailable = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
+  if (error instanceof LapseError) return error.code === 'busy'
   const { code = '', kind, state } = factsOf(error)
   if (passingCodes.has(code) || passing.test(kind) || passingStates.test(state)) return true
   // The pool and the socket have no codes of their own.

@@ -75,6 +75,8 @@ export const createDomain = ({
 }: DomainOptions) => {
   const registry = new Registry(kinds)
   const database = openDatabase(options)
+  /** What a worker has to get done, and what everybody waits for, by connections of their own. */
+  const [upkeep, checks] = [database.on('upkeep'), database.on('checks')]
   const advancer = new Advancer(database, registry, new HookSlots(database.connections))
   const resources = new Resources(database, registry, advancer, onLapsed)
   const sealing = new Secrets(secrets)
@@ -92,29 +94,28 @@ export const createDomain = ({
     advance: (cause: Cause, advanceOptions?: AdvanceOptions): Promise<Advanced> =>
       advancer.advance(cause, advanceOptions),
     /** Where these rows stand. */
-    pending: (ids: readonly string[]): Promise<PendingRow[]> => readPending(database, ids),
+    pending: (ids: readonly string[]): Promise<PendingRow[]> => readPending(upkeep, ids),
     /** One resource, what happens to it next, and the timers that it should have. */
-    expected: (id: string): Promise<Expected | undefined> => expectedOf(database, registry, id),
+    expected: (id: string): Promise<Expected | undefined> => expectedOf(upkeep, registry, id),
     /** What will be due, of all kinds: how far we have looked is known to all workers, whatever kinds each of them knows. */
     upcoming: (span: Span, page: { after?: PendingRow | undefined; limit: number }): Promise<PendingRow[]> =>
-      upcoming(database, span, page),
+      upcoming(upkeep, span, page),
     /** Removes what is past its retention, bounded. */
-    cleanUp: (options: CleanupOptions = {}): Promise<Cleaned> => cleanUp(database, options, { trigger: 'sweep' }),
+    cleanUp: (options: CleanupOptions = {}): Promise<Cleaned> => cleanUp(upkeep, options, { trigger: 'sweep' }),
     forecast: (span: ForecastSpan): Promise<Forecast> => forecast(database, span),
-    recordIdle: (wakeUps: readonly IdleWakeUp[]) => recordIdle(database, wakeUps),
+    recordIdle: (wakeUps: readonly IdleWakeUp[]) => recordIdle(upkeep, wakeUps),
     events: (filter: EventFilter, page: Page = {}): Promise<Event[]> =>
       listEvents(database, filter, { before: page.before, limit: page.limit ?? 50 }),
     abuse: (span: AbuseSpan) => watchAbuse(database, span),
 
     deliveries: {
-      claim: (id: string, leaseMs: number, channel?: Channel) =>
-        claimDelivery(database, id, registry, leaseMs, channel),
-      claimDue: (request: ClaimRequest) => claimDue(database, registry, request),
-      promote: (channel: Channel) => promoteWaiting(database, channel),
-      putOffForeign: (channel: Channel, lane: LanePosition) => putOffForeign(database, channel, lane, registry.names),
-      beginSending: (id: string, attempt: number, answerMs: number) => beginSending(database, id, attempt, answerMs),
+      claim: (id: string, leaseMs: number, channel?: Channel) => claimDelivery(upkeep, id, registry, leaseMs, channel),
+      claimDue: (request: ClaimRequest) => claimDue(upkeep, registry, request),
+      promote: (channel: Channel) => promoteWaiting(upkeep, channel),
+      putOffForeign: (channel: Channel, lane: LanePosition) => putOffForeign(upkeep, channel, lane, registry.names),
+      beginSending: (id: string, attempt: number, answerMs: number) => beginSending(upkeep, id, attempt, answerMs),
       settle: (id: string, attempt: number, durationMs: number, outcome: AttemptOutcome) =>
-        settleAttempt(database, operatorEmail, [id, attempt, durationMs, outcome]),
+        settleAttempt(upkeep, operatorEmail, [id, attempt, durationMs, outcome]),
       list: (filter: ledger.DeliveryFilter, page: Page = {}) =>
         ledger.listDeliveries(database, filter, { before: page.before, limit: page.limit ?? 50 }),
       get: (id: string) => ledger.readDelivery(database, id),
@@ -157,14 +158,14 @@ export const createDomain = ({
       watch: () => watch(database, { limits, operatorEmail }),
       report: (observation: Observation) => report(database, { operatorEmail }, observation),
       list: () => listAlerts(database),
-      oldestPending: () => oldestPending(database),
-      sinceSweep: () => sinceSweep(database),
-      markSwept: () => markSwept(database),
+      oldestPending: () => oldestPending(upkeep),
+      sinceSweep: () => sinceSweep(upkeep),
+      markSwept: () => markSwept(upkeep),
     },
 
     /** A database that was restored from a backup, and so knows less than it did. */
     restored: {
-      recognize: (known: restored.Known | undefined) => restored.recognize(database, known),
+      recognize: (known: restored.Known | undefined) => restored.recognize(upkeep, known),
       untouched: (...which: Rest<typeof restored.untouched>) => restored.untouched(database, ...which),
       record: (...what: Rest<typeof restored.recordLoss>) => restored.recordLoss(database, ...what),
       loss: () => restored.readLoss(database),
@@ -178,9 +179,9 @@ export const createDomain = ({
     amendAnswer: (request: Request, answer: object) => amendAnswer(database, request, answer),
 
     seen: (row: SeenRow): Resource => resourceOf(row, registry),
-    overdue: () => overdue(database),
-    clock: () => readClock(database),
-    clockSkew: () => clockSkew(database),
+    overdue: () => overdue(upkeep),
+    clock: () => readClock(upkeep),
+    clockSkew: () => clockSkew(checks),
     checkSchema: (): Promise<SchemaReport> => checkSchema(database),
     inspect: (): Promise<DatabaseReport> => database.transaction((tx) => inspectDatabase(tx)),
     close: () => database.close(),

@@ -31,6 +31,7 @@ const errors = {
   too_broad: [422, 'That would take looking through too much.'],
   too_soon: [429, 'That was done too often just now.'],
   not_configured: [503, 'Lapse is not configured for this.'],
+  busy: [503, 'Something else is changing this, and takes its time.'],
   reference_taken: [409, 'This reference is taken.'],
   not_cancellable: [409, 'Only a delivery that is outstanding can be called off.'],
   too_many_endpoints: [409, 'There are as many webhook endpoints as there may be.'],

@@ -1,13 +1,14 @@
+import type { Lane } from './caller.ts'
 import type { TimerState, Told } from './change.ts'
 import { type Database, type Sql, transactionMs } from './database.ts'
 import type { Prisma } from './generated/prisma/client.ts'
 import { HookBudget } from './hook-budget.ts'
+import type { LockQueueOptions } from './lock-queue.ts'
 import type { Addresses } from './outbound/addresses.ts'
 import type { Registry } from './registry.ts'
 import type { DomainReport } from './report.ts'
 import type { Resources } from './resources.ts'
 import type { Secrets } from './secret.ts'
-import { sql } from './store/live.ts'
 
 /** One transaction: what is done with these commits together, or not at all. */
 export interface Work {
@@ -21,8 +22,6 @@ export interface Work {
 }
 
 export interface CommitOptions {
-  /** How long it waits for somebody's lock before it gives up, so that one locked row does not use up all connections. */
-  readonly lockMs?: number
   readonly timeoutMs?: number
   /** Does not wait for the queue: how long that takes would tell that there was something to do. */
   readonly tellLater?: boolean
@@ -69,20 +68,46 @@ export class Ground {
     return this.#database.report
   }
 
+  /** For reads of a few rows by an index, which everybody waits for. */
+  get checks(): Sql {
+    return this.#tx ?? this.#database.on('checks')
+  }
+
+  /** The same ground by the connections of this lane. */
+  on(lane: Lane): Ground {
+    const database = this.#database.on(lane)
+    const { registry, secrets, addresses } = this
+    const resources = this.resources.on(lane)
+    return new Ground({ database, registry, secrets, resources, addresses }, this.#settle, this.#tx)
+  }
+
+  /** For a commit that locks this first: of those that lock the same, only a few wait with a connection; see `LockQueue`. */
+  locking(locks: string | null | undefined, options: LockQueueOptions = {}): Pick<Ground, 'commit'> {
+    return { commit: (act, how) => this.#commit(act, how, locks, options) }
+  }
+
   /** Does it in one transaction, and then tells the queue. What throws undoes all of it. */
-  async commit<T>(
+  commit<T>(act: (work: Work) => Promise<T>, options?: CommitOptions): Promise<{ value: T; timer: TimerState }> {
+    return this.#commit(act, options)
+  }
+
+  async #commit<T>(
     act: (work: Work) => Promise<T>,
-    { lockMs = 4_000, timeoutMs, tellLater = false }: CommitOptions = {},
+    { timeoutMs, tellLater = false }: CommitOptions = {},
+    locks?: string | null,
+    queueing: LockQueueOptions = {},
   ): Promise<{ value: T; timer: TimerState }> {
     const { registry } = this
     const changes: Told[] = []
-    const begin = async (tx: Prisma.TransactionClient) => {
-      await tx.$queryRaw(sql`SELECT set_config('lock_timeout', ${String(lockMs)}, true)`)
+    const begin = (tx: Prisma.TransactionClient) => {
       const hookBudget = new HookBudget((timeoutMs ?? transactionMs) / 2)
       const resources = this.#tx ? this.resources : this.resources.within(tx)
       return act({ registry, tx, resources, hookBudget, changes })
     }
-    const value = await (this.#tx ? begin(this.#tx) : this.#database.transaction(begin, timeoutMs))
+    // Never inside a transaction: it may hold what those before it wait for.
+    const value = this.#tx
+      ? await begin(this.#tx)
+      : await this.#database.locks.run(locks, () => this.#database.transaction(begin, timeoutMs), queueing)
     const settling = this.#settle(changes)
     return { value, timer: !tellLater && (await settling) ? 'armed' : 'pending' }
   }

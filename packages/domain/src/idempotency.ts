@@ -8,6 +8,8 @@ export interface Request {
   readonly owner: string
   readonly key: string
   readonly fingerprint: string
+  /** What it locks first, where that is known; see `LockQueue`. */
+  readonly locks?: string | undefined
 }
 
 /**
@@ -17,6 +19,12 @@ export interface Request {
  * @throws LapseError `idempotency_running` while the first one runs, `idempotency_mismatch` for another request.
  */
 export const once = <T extends object>(
+  database: Database,
+  request: Request,
+  act: (tx: Prisma.TransactionClient) => Promise<T>,
+): Promise<{ answer: T; replayed: boolean }> => database.locks.run(request.locks, () => onceIn(database, request, act))
+
+const onceIn = <T extends object>(
   database: Database,
   request: Request,
   act: (tx: Prisma.TransactionClient) => Promise<T>,

@@ -1,4 +1,4 @@
-import type { Sql } from './database.ts'
+import { lockTimeoutMs, type Sql } from './database.ts'
 import { Prisma } from './generated/prisma/client.ts'
 
 /** The newest migration this code needs. */
@@ -23,9 +23,17 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
   const warnings: string[] = []
   const epoch = new Date(Date.UTC(2024, 5, 1, 12))
   const [facts] = await db.$queryRaw<
-    { zone: string; version: number; name: string; sameInstant: boolean; migrated: boolean; owner: boolean }[]
+    {
+      zone: string
+      lockTimeout: string
+      version: number
+      name: string
+      sameInstant: boolean
+      migrated: boolean
+      owner: boolean
+    }[]
   >(Prisma.sql`
-    SELECT current_setting('TimeZone') AS zone,
+    SELECT current_setting('TimeZone') AS zone, current_setting('lock_timeout') AS "lockTimeout",
       current_setting('server_version_num')::int AS version,
       split_part(current_setting('server_version'), ' ', 1) AS name,
       extract(epoch FROM ${epoch}::timestamptz) = ${epoch.getTime() / 1000}::float8 AS "sameInstant",
@@ -45,6 +53,10 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
   else if (applied.length > 1)
     warnings.push(
       `The database is newer than this process: it has the migration ${applied.at(-1)}. Both work together while you upgrade; start the new version of this process soon.`,
+    )
+  if (facts.lockTimeout === '0')
+    warnings.push(
+      `PostgreSQL sessions have no lock_timeout, so one locked row holds a request for long: a pooler in between does not pass the startup option on. Run: ALTER ROLE <the application's> SET lock_timeout = '${lockTimeoutMs}ms'.`,
     )
   if (facts.owner)
     warnings.push(

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { validate as isUuid } from 'uuid'
 import type { Advanced, Advancer } from './advance.ts'
+import { type Lane, unabortable } from './caller.ts'
 import { type Change, changeOf, unchanged } from './change.ts'
 import type { Database, Sql } from './database.ts'
 import { LapseError } from './errors.ts'
@@ -88,7 +89,7 @@ export class Resources {
     this.#advancer = advancer
     this.#onLapsed = onLapsed
     this.#tx = tx
-    this.#byId = resourcesById(this.#db)
+    this.#byId = resourcesById(this.#checks)
     this.#together = issuedTogether<IssuedRow | undefined>(async (drafts, by) => {
       const rows = await insertResources(this.#db, drafts, manual(by), registry, 'each')
       return rows.map((row, i) => this.#issuedOf(row, drafts[i] as Draft, ''))
@@ -98,6 +99,11 @@ export class Resources {
   /** The same verbs inside a transaction. */
   within(tx: Prisma.TransactionClient): Resources {
     return new Resources(this.#database, this.#registry, this.#advancer, this.#onLapsed, tx)
+  }
+
+  /** The same verbs by the connections of this lane. */
+  on(lane: Lane): Resources {
+    return new Resources(this.#database.on(lane), this.#registry, this.#advancer, this.#onLapsed, this.#tx)
   }
 
   /** Where resources of this kind are issued and used, when that is not here. */
@@ -113,9 +119,11 @@ export class Resources {
     const kind = this.#registry.get(input.kind)
     const draft = draftOf(kind, input, '')
     for (let tries = 0; ; tries++) {
+      const insert = () => this.#insert([kind], [draft], by, () => '')
+      const locks = this.#tx ? undefined : draft.organization
       const [issued] = this.#waitsForNobody(kind, draft)
         ? [await this.#together(draft, by)]
-        : await this.#insert([kind], [draft], by, () => '')
+        : await this.#database.locks.run(locks, insert)
       if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
       const holder = await readByReference(this.#db, kind.name, input.reference ?? '')
@@ -190,7 +198,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#idOf(kindName, selector)
     if (id === undefined) return { consumed: false, reason: 'unknown' }
-    const row = await this.#act(kind, ['used', 'consumed'], (db) =>
+    const row = await this.#act(kind, id, ['used', 'consumed'], (db) =>
       consumeResource(db, kind, id, manual(by), this.#registry, storableText('holder', holder)),
     )
     if (!row) return { consumed: false, reason: 'unknown' }
@@ -215,7 +223,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const until = { ...endOf(end, ''), laterByMs: end.laterByMs ?? null }
     const id = await this.#existing(kindName, selector)
-    const row = await this.#act(kind, ['renewed'], (db) =>
+    const row = await this.#act(kind, id, ['renewed'], (db) =>
       renewResource(db, kind, id, until, manual(by), this.#registry),
     )
     if (!row) throw new LapseError('not_found')
@@ -238,7 +246,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
+      await this.#act(kind, id, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
     )
   }
 
@@ -247,7 +255,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
+      await this.#act(kind, id, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
     )
   }
 
@@ -316,19 +324,22 @@ export class Resources {
   }
 
   /** One verb on one row, with its hook in the same transaction. What was over but not yet advanced is lapsed on the way. */
-  async #act(kind: Kind, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
-    const [row] = types.some((type) => kind.hooks[type])
-      ? await this.#atomically(async (tx) => {
-          const rows = await run(tx)
-          await runHooks(
-            tx,
-            this.#registry,
-            kind,
-            rows.filter((r) => r.moved),
-          )
-          return rows
-        })
-      : await run(this.#db)
+  async #act(kind: Kind, id: string, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
+    const act = async () =>
+      types.some((type) => kind.hooks[type])
+        ? this.#atomically(async (tx) => {
+            const rows = await run(tx)
+            await runHooks(
+              tx,
+              this.#registry,
+              kind,
+              rows.filter((r) => r.moved),
+            )
+            return rows
+          })
+        : run(this.#db)
+    // Inside a transaction it may hold what those before it wait for.
+    const [row] = this.#tx ? await act() : await this.#database.locks.run(id, act)
     if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return row
   }
@@ -342,6 +353,11 @@ export class Resources {
     return this.#tx ?? this.#database
   }
 
+  /** For reads of a few rows by an index, which everybody waits for. */
+  get #checks(): Sql {
+    return this.#tx ?? this.#database.on('checks')
+  }
+
   #atomically<T>(act: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
     return this.#tx ? act(this.#tx) : this.#database.transaction(act)
   }
@@ -349,7 +365,8 @@ export class Resources {
   /** At most 500. A kind with hooks is lapsed only outside a transaction, and only if its turn is now. */
   async #lapse(kind: Kind, ids: readonly string[]): Promise<void> {
     const only = { kinds: [kind], ids, limit: ids.length === 1 ? 1 : 500, within: this.#tx, unlessBusy: true }
-    const advanced = await this.#advancer.advance({ trigger: 'lazy' }, only)
+    // Not on behalf of the caller: what others wait for does not end when this request is given up.
+    const advanced = await unabortable(() => this.#advancer.advance({ trigger: 'lazy' }, only))
     // Inside a transaction nobody may act on it yet: its side effects are found by the sweep.
     if (!this.#tx) this.#onLapsed(advanced)
   }
@@ -374,12 +391,12 @@ export class Resources {
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
     if (typeof selector === 'string') return isUuid(selector) ? selector : undefined
-    return (await readByReference(this.#db, kind, selector.reference))?.id
+    return (await readByReference(this.#checks, kind, selector.reference))?.id
   }
 
   /** What is no id belongs to nothing. */
   async #read(kind: string | undefined, selector: Selector) {
-    if (typeof selector !== 'string') return readByReference(this.#db, kind ?? '', selector.reference)
+    if (typeof selector !== 'string') return readByReference(this.#checks, kind ?? '', selector.reference)
     const row = isUuid(selector) ? await this.#byId(selector.toLowerCase()) : undefined
     return kind === undefined || row?.kind === kind ? row : undefined
   }

@@ -27,6 +27,8 @@ export const counting = (url: string, kinds: readonly Kind[]) => {
     $executeRaw: (query) => counted(database).$executeRaw(query),
     transaction: (act) => database.transaction((tx) => act(counted(tx))),
     report: database.report,
+    on: () => wrapped,
+    locks: database.locks,
     close: database.close,
   }
   const registry = new Registry(kinds)

@@ -77,6 +77,12 @@ describe('the boot check', () => {
     })
   })
 
+  it('warns where sessions have no limit for the wait for a lock, as behind a pooler that passes no options on', async () => {
+    const bare = new PrismaClient({ adapter: new PrismaPg({ connectionString: url, options: '-c timezone=UTC' }) })
+    afterAll(() => bare.$disconnect())
+    expect((await inspectDatabase(bare)).warnings).toEqual([expect.stringMatching(/lock_timeout.*ALTER ROLE/)])
+  })
+
   it('names the migration that is missing, and what to do', async () => {
     const address = new URL(ownerUrl)
     await sql('CREATE SCHEMA empty')

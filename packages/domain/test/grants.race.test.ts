@@ -85,6 +85,24 @@ describe('40 at once', () => {
 })
 
 describe('a lock', () => {
+  it('that a writer of one organization waits for holds up nobody who writes the same triple in another', async () => {
+    const resource = fresh()
+    const [here, there] = await Promise.all(
+      ['here', 'there'].map(
+        async (name) => (await domain.ownVerbs(async () => true).organizations.create({ name })).id,
+      ),
+    )
+    const { id } = await grants.create({ ...triple(resource), organization: here })
+    await holding(id, async () => {
+      const waiting = grants
+        .touch({ ...triple(resource), organization: here, expiresInMs: hour })
+        .catch(({ code }) => code)
+      await lockWaiters(1)
+      expect(await grants.create({ ...triple(resource), organization: there })).toMatchObject({ organizationId: there })
+      await waiting
+    })
+  })
+
   it('that a touch has waited for across the end: what has ended is granted anew', async () => {
     const resource = fresh()
     const { id } = await grants.create(triple(resource))

@@ -79,7 +79,8 @@ it('who has waited for a lock past its end is refused: the clock is read after t
   let waiting: Promise<string[]> | undefined
   await holding(id, async (holder) => {
     waiting = together(8, payload.code, (i) => `user ${i}`)
-    await lockWaiters(8)
+    // The others wait for their turn in this process.
+    await lockWaiters(3)
     await holder.query(
       `UPDATE resource SET expires_at = at, ends_at = at, due_at = at
       FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS at) AS clock WHERE id = $1`,

@@ -105,7 +105,8 @@ describe('a code', () => {
           const guess = n === round ? code : wrong
           waiting.push((n % 2 ? people : other).verifications.consumeCode({ email }, guess))
         }
-        await lockWaiters(10)
+        // Three of each process; the others wait for their turn there.
+        await lockWaiters(6)
       })
       const { verified = 0 } = statusesOf(await Promise.all(waiting))
       const { 'wrong-code': judged = 0, ...rest } = tally(await refusals(id))

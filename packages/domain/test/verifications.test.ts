@@ -465,7 +465,7 @@ describe('a code', () => {
       const reasons = await reasonsOf(async () => answers.push(await people.verifications.consumeCode({ email }, code)))
       expect(answers).toEqual([denied])
       expect(reasons).toEqual([{ resourceId: id, reason }])
-      expect(statements()).toBe(8)
+      expect(statements()).toBe(7)
       await close()
     },
   )

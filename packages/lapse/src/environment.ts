@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { isAddressRange } from '@lapse/domain'
 import { mostShards, readRedisUrl } from '@lapse/queue'
 import { z } from 'zod'
@@ -135,11 +136,17 @@ const addressRanges = separated
 const nameServers = separated
   .refine(areServers, 'is not a list of name servers such as 10.0.0.53 or [fd12:3456::53]:5353')
   .optional()
+/**
+ * Several for each core, since some wait for locks or for hooks. At most 24, so that an API and a worker on each of two
+ * machines stay within the 100 connections that PostgreSQL has by default.
+ */
+const poolSize = Math.min(24, Math.max(10, 4 * availableParallelism() + 4))
 
 /** The variables that every Lapse process has. */
 export const commonVariables = {
   DATABASE_URL: variable.url(['postgresql:', 'postgres:'], 'postgresql://lapse_app:secret@localhost:5432/lapse'),
   REDIS_URL: { schema: redisUrl, example: 'redis://localhost:6379' } satisfies Variable<string>,
+  LAPSE_DB_POOL_SIZE: variable.whole(poolSize, 5, 1_000),
   LAPSE_TIMER_SHARDS: variable.whole(1, 1, mostShards),
   LAPSE_PREFIX: variable.text('lapse'),
   LAPSE_CONFIG: variable.optionalText('./lapse.config.ts'),
@@ -173,6 +180,7 @@ export const commonVariables = {
 /** What those variables and the configuration mean for `createLapse`. */
 export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], mail, ...builtIn }: LapseConfig) => ({
   databaseUrl: env.DATABASE_URL,
+  connections: env.LAPSE_DB_POOL_SIZE,
   redisUrl: env.REDIS_URL,
   prefix: env.LAPSE_PREFIX,
   timerShards: env.LAPSE_TIMER_SHARDS,

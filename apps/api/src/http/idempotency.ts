@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Kind, Lapse, TimerState, Verbs } from 'lapse'
+import { asCaller, type Kind, type Lapse, type TimerState, type Verbs } from 'lapse'
 import { z } from 'zod'
 import { ownerOf } from './who.ts'
 
@@ -31,7 +31,12 @@ export const createOnce =
   ): Promise<T> => {
     const { 'idempotency-key': key } = request.headers
     if (typeof key !== 'string') return act(lapse)
-    const { answer, replayed } = await lapse.once({ owner, key, fingerprint: fingerprintOf(request) }, act, withTimer)
+    const { id: locks } = (request.params ?? {}) as { id?: string }
+    const once = { owner, key, fingerprint: fingerprintOf(request), locks }
+    // Not given up with the request: its result is there for whoever asks again.
+    const doing = asCaller({ signal: undefined }, () => lapse.once(once, act, withTimer))
+    request.holdUntil?.(doing)
+    const { answer, replayed } = await doing
     if (replayed) reply.header('idempotent-replayed', 'true')
     return answer
   }

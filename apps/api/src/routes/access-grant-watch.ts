@@ -13,7 +13,11 @@ import { type App, answer, type Context, operation } from './route.ts'
 const longestWait = 20
 /** For what one looks for among much else. */
 const longestSearch = 3
+/** Between two looks. The more who wait, the longer: all of them together look 100 times a second at most. */
 const pollMs = 500
+const leastMsOfEach = 10
+/** Between two looks at what lies behind: the search shares a connection, and a core of PostgreSQL's, with others. */
+const searchPauseMs = 50
 
 const wait = z
   .string()
@@ -30,6 +34,7 @@ const wait = z
 /** What happens to grants, as it happens. */
 export const accessGrantWatchRoutes = (app: App, { lapse }: Context): void => {
   const closing = new AbortController()
+  let waiting = 0
   app.addHook('preClose', async () => closing.abort())
 
   const { config } = permit('access-grants', 'read', 'own')
@@ -59,8 +64,11 @@ export const accessGrantWatchRoutes = (app: App, { lapse }: Context): void => {
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
       const stop = AbortSignal.any([closing.signal, gone.signal])
+      waiting++
+      reply.raw.once('close', () => waiting--)
       const begun = performance.now()
       for (let { cursor } = options; ; ) {
+        const lookedAt = performance.now()
         const found = await lapse.accessGrants.watch({ ...options, organizationId, cursor })
         const left = begun + (found.more ? Math.max(wait, longestSearch) : wait) * 1_000 - performance.now()
         if (found.changes.length > 0 || left <= 0 || stop.aborted) {
@@ -68,7 +76,11 @@ export const accessGrantWatchRoutes = (app: App, { lapse }: Context): void => {
           return watchedOut(found)
         }
         cursor = found.cursor
-        if (!found.more) await sleepUnless(stop, Math.min(pollMs, left))
+        // While it searches, as long as the look took: never more than half of the time.
+        const pause = found.more
+          ? Math.max(searchPauseMs, performance.now() - lookedAt)
+          : Math.max(pollMs, waiting * leastMsOfEach)
+        await sleepUnless(stop, Math.min(pause, left))
       }
     },
   )

@@ -1,5 +1,6 @@
 import { guard } from '../http/access.ts'
 import { noToken } from '../http/auth.ts'
+import { boundConcurrency } from '../http/concurrency.ts'
 import { sendNotFound } from '../http/errors.ts'
 import { refuseOtherMethods } from '../http/methods.ts'
 import { knowWho } from '../http/who.ts'
@@ -32,9 +33,10 @@ import { webhookReplayRoutes } from './webhook-replays.ts'
 
 /** Everything under /v1. Each route says who may call it; see `permit` and `openTo`. `hash` is the root token's. */
 export const registerV1 = async (app: App, context: PeopleContext, hash: string): Promise<void> => {
-  const { lapse, limits } = context
+  const { lapse, limits, metrics } = context
   await app.register(async (scope: App) => {
     knowWho(scope, { lapse, limits, hash })
+    boundConcurrency(metrics)(scope)
     guard(scope, lapse)
     const refuse = refuseOtherMethods(scope)
     resourceRoutes(scope, context)

@@ -56,7 +56,9 @@ export class HttpCalls {
     const payload: HttpCallPayload = { method: call.method, url: publicPart(call.url), attempts, timeoutSeconds }
     const id = uuidv7()
     const enclosed = sealCall(secrets, id, call)
-    return this.#change(({ resources }) => resources.issue({ ...about, kind, id, payload, enclosed }, by))
+    return this.#change(about.organization, ({ resources }) =>
+      resources.issue({ ...about, kind, id, payload, enclosed }, by),
+    )
   }
 
   /** With the log of its attempts. @throws LapseError `not_found` */
@@ -75,7 +77,7 @@ export class HttpCalls {
 
   /** To a later or an earlier instant. @throws LapseError as `lapse.renew` */
   async reschedule(id: string, end: End, by: By = {}): Promise<ChangedHttpCall> {
-    return this.#change((work) =>
+    return this.#change(id, (work) =>
       work.resources.renew(kind, id, end, by).catch(async (error) => {
         if (!(error instanceof LapseError && error.code === 'already_ended')) throw error
         throw await tooLate(work, id)
@@ -85,7 +87,7 @@ export class HttpCalls {
 
   /** It is not made. Quiet when it was cancelled already. @throws LapseError `not_found`, `already_ended` */
   async cancel(id: string, by: By = {}): Promise<ChangedHttpCall> {
-    return this.#change(async (work) => {
+    return this.#change(id, async (work) => {
       const change = await work.resources.revoke(kind, id, by)
       if (change.resource.status !== 'revoked') throw await tooLate(work, id)
       return change
@@ -94,15 +96,15 @@ export class HttpCalls {
 
   /** Quiet when its time has come already. @throws LapseError `not_found`, `already_ended` when it was cancelled */
   async makeNow(id: string, by: By = {}): Promise<ChangedHttpCall> {
-    return this.#change(async (work) => {
+    return this.#change(id, async (work) => {
       const change = await work.resources.expire(kind, id, by)
       if (change.resource.status !== 'expired') throw await tooLate(work, id)
       return change
     })
   }
 
-  async #change(act: (work: Work) => Promise<Change>): Promise<ChangedHttpCall> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+  async #change(locks: string | undefined, act: (work: Work) => Promise<Change>): Promise<ChangedHttpCall> {
+    const { value, timer } = await this.#ground.locking(locks).commit(async (work) => {
       const change = await act(work)
       work.changes.push(change)
       const [call] = await seen(work.tx, [change.resource])

@@ -49,7 +49,7 @@ export class Memberships {
    */
   async add({ organization, user, role }: MembershipInput, by: By = {}): Promise<Membership> {
     checkRole(role)
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(organization).commit(async (work) => {
       const { tx } = work
       const { id: organizationId, seatLimit } = await lockOrganization(tx, organization)
       // Not locked yet: whoever deletes this user wants the organizations they are a member of, and we hold one.
@@ -93,7 +93,7 @@ export class Memberships {
   /** One who falls takes along what they have invited to above their new role. @throws LapseError `invalid`, `not_found` */
   async setRole(id: string, role: Role, by: By = {}): Promise<Membership> {
     checkRole(role)
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
       const was = await lockMembership(work.tx, id)
       if (was.role === role) return was
       const { organizationId, userId } = was
@@ -113,7 +113,7 @@ export class Memberships {
 
   /** Also ends what they have invited to, and what they could come back by. @throws LapseError `not_found` */
   async remove(id: string, by: By = {}): Promise<Membership> {
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
       const membership = await lockMembership(work.tx, id)
       await removeMember(work, membership, manual(by), by)
       return membership

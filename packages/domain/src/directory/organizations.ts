@@ -123,7 +123,7 @@ export class Organizations {
       ...(changes.plan !== undefined && { plan: planOf(changes.plan) }),
       ...(changes.seatLimit !== undefined && { seatLimit: seatLimitOf(changes.seatLimit) }),
     }
-    const { value } = await this.#ground.commit(async ({ tx }) => {
+    const { value } = await this.#ground.locking(idOrReference).commit(async ({ tx }) => {
       const was = existing(await lock(tx, idOrReference))
       if (was.status === 'deleted')
         throw new LapseError('organization_not_active', { detail: 'Restore the organization first.' })
@@ -168,7 +168,7 @@ export class Organizations {
 
   /** The lock comes first: whoever issues in it holds it too, and so either is found by the cascade or sees the new status. */
   async #befall(idOrReference: string, act: Act, by: By): Promise<Befallen> {
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(idOrReference).commit(async (work) => {
       const was = existing(await lock(work.tx, idOrReference))
       if (was.status === act.to) return { organization: was, affected: 0 }
       if (was.status === 'deleted' && act !== acts.restore)
@@ -193,7 +193,7 @@ export class Organizations {
 const readTogether = 1_000
 
 /** A large organization takes its time; what must not wait for it gives up waiting. */
-const patient = { lockMs: 30_000, timeoutMs: 5 * 60_000 }
+const patient = { timeoutMs: 5 * 60_000 }
 
 /**
  * Held until the commit. Whoever counts its seats, or must not be overtaken by its suspension, begins with this.

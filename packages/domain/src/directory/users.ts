@@ -91,7 +91,7 @@ export class Users {
   async update(idOrReference: string, changes: UserChanges, by: By = {}): Promise<User> {
     const { email, name, reference, verified } = changes
     const address = email === undefined ? undefined : canonicalAddress('email', email)
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(idOrReference).commit(async (work) => {
       const was = existing(await read(work.tx, named(idOrReference), forUpdate))
       const moves = address !== undefined && address.canonical !== was.canonical
       const is = await change(
@@ -121,7 +121,7 @@ export class Users {
    * @throws LapseError `not_found`
    */
   async delete(idOrReference: string, by: By = {}): Promise<User> {
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(idOrReference).commit(async (work) => {
       const { tx } = work
       const { id } = existing(await read(tx, named(idOrReference)))
       await lockOrganizationsOf(tx, id)

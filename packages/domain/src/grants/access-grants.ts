@@ -113,13 +113,13 @@ export class AccessGrants {
       const which = { kind: 'access-grant', scope: resource, relation, subject, organizationId }
       return cascade(work, 'revoke', which, by)
     }
-    return (await this.#ground.commit(act, { timeoutMs: longestMs })).value
+    return (await this.#ground.locking(organization).commit(act, { timeoutMs: longestMs })).value
   }
 
   /** Whether it holds now, by the database's clock. One indexed read. @throws LapseError `invalid` */
   async check({ organization, ...triple }: Triple & Place): Promise<GrantVerdict> {
     checkTriple(triple)
-    const standing = await readStanding(this.#ground.sql, triple, organization)
+    const standing = await readStanding(this.#ground.checks, triple, organization)
     await this.#lapse([standing])
     return verdictOf(standing)
   }
@@ -128,7 +128,7 @@ export class AccessGrants {
   async checkMany(triples: readonly Triple[], { organization }: Place = {}): Promise<GrantVerdict[]> {
     atMost('items', triples, mostChecks)
     for (const [i, triple] of triples.entries()) checkTriple(triple, `items.${i}.`)
-    const found = await readStandings(this.#ground.sql, triples, organization)
+    const found = await readStandings(this.#ground.checks, triples, organization)
     await this.#lapse(found)
     return found.map(verdictOf)
   }

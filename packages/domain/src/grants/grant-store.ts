@@ -63,12 +63,14 @@ const lanes = 1_024
 
 /**
  * Whoever writes a grant of these triples does it one after the other, before there is a row to wait for: so a touch never
- * finds that somebody else was quicker. Taken in one order, and in so few lanes that no bulk fills the server's table of locks.
+ * finds that somebody else was quicker. Taken in one order, and in so few lanes that no bulk fills the server's table of
+ * locks. Each organization has lanes of its own, so that no writer waits for another organization's.
  */
-export const awaitTurn = (tx: Sql, triples: readonly string[]) => {
+export const awaitTurn = (tx: Sql, triples: readonly string[], organizationId: string | null) => {
   const taken = [...new Set(triples.map((triple) => crc32(triple) % lanes))].sort((a, b) => a - b)
+  const owner = `access-grant\n${organizationId ?? ''}`
   return tx.$queryRaw(sql`
-    SELECT count(pg_advisory_xact_lock(hashtext('access-grant'), lane)) FROM unnest(${taken}::int[]) AS lane`)
+    SELECT count(pg_advisory_xact_lock(hashtext(${owner}), lane)) FROM unnest(${taken}::int[]) AS lane`)
 }
 
 /** A grant that has not been ended yet, held until the commit. */

@@ -55,25 +55,27 @@ export const writeGrants = (
     if (update.op === 'touch') endOf(update, path(i))
   }
   refuseTwice(updates, path)
-  return ground.commit(async (work) => {
-    const organizationId = organization === undefined ? null : await placeOf(work.tx, organization)
-    await awaitTurn(work.tx, updates.map(tripleKey))
-    const keys = updates.map((update) => keyOf(update, update.source, organizationId))
-    const bulk = { updates, keys, organizationId, by, path }
-    const held = await holdGrants(work.tx, updates, organizationId)
-    const changed = await renewTouched(work, bulk, held)
-    const granted = await issueFresh(work, bulk, held, changed)
-    const ended = await revokeDeleted(work, bulk, held)
-    work.changes.push(...changed.values(), ...granted.values(), ...ended)
-    return updates.map((update, i): Written => {
-      if (update.op === 'delete')
-        return { outcome: 'deleted', count: ended.filter(({ resource }) => isMeant(update, resource)).length }
-      const [outcome, change] = changed.has(i)
-        ? (['changed', changed.get(i)] as const)
-        : (['granted', granted.get(i)] as const)
-      return { outcome, grant: grantOf((change as Change).resource) }
+  return ground
+    .locking(`grants of ${organization ?? 'none'}`, { atOnce: updates.length > 1 ? 1 : undefined })
+    .commit(async (work) => {
+      const organizationId = organization === undefined ? null : await placeOf(work.tx, organization)
+      await awaitTurn(work.tx, updates.map(tripleKey), organizationId)
+      const keys = updates.map((update) => keyOf(update, update.source, organizationId))
+      const bulk = { updates, keys, organizationId, by, path }
+      const held = await holdGrants(work.tx, updates, organizationId)
+      const changed = await renewTouched(work, bulk, held)
+      const granted = await issueFresh(work, bulk, held, changed)
+      const ended = await revokeDeleted(work, bulk, held)
+      work.changes.push(...changed.values(), ...granted.values(), ...ended)
+      return updates.map((update, i): Written => {
+        if (update.op === 'delete')
+          return { outcome: 'deleted', count: ended.filter(({ resource }) => isMeant(update, resource)).length }
+        const [outcome, change] = changed.has(i)
+          ? (['changed', changed.get(i)] as const)
+          : (['granted', granted.get(i)] as const)
+        return { outcome, grant: grantOf((change as Change).resource) }
+      })
     })
-  })
 }
 
 /** The order in which two updates of one grant would be done is nobody's guess. */

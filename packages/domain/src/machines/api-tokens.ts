@@ -75,7 +75,7 @@ export class ApiTokens {
 
   constructor(ground: Ground) {
     this.#ground = ground
-    this.#bySelector = tokensBySelector(ground.sql)
+    this.#bySelector = tokensBySelector(ground.checks)
   }
 
   /**
@@ -87,9 +87,9 @@ export class ApiTokens {
     by: By = {},
   ): Promise<IssuedApiToken> {
     const payload = payloadOf(about)
-    const { value, timer } = await this.#ground.commit((work) =>
-      this.#issue(work, payload, { organization, expiresAt, expiresInMs }, by),
-    )
+    const { value, timer } = await this.#ground
+      .locking(organization)
+      .commit((work) => this.#issue(work, payload, { organization, expiresAt, expiresInMs }, by))
     return { ...value, timer }
   }
 
@@ -112,7 +112,7 @@ export class ApiTokens {
     if (missing.length > 0) return { status: 'out_of_scope', apiToken, missing }
     // It is good, whether or not that can be written down.
     if (isIdle(row))
-      await touchToken(this.#ground.sql, row.id).catch((error) => this.#ground.report(error, 'token-touch'))
+      await touchToken(this.#ground.checks, row.id).catch((error) => this.#ground.report(error, 'token-touch'))
     return { status: 'valid', apiToken }
   }
 
@@ -125,7 +125,7 @@ export class ApiTokens {
   async rotate(id: string, { overlapMs = 0, ...end }: RotateOptions = {}, by: By = {}): Promise<IssuedApiToken> {
     if (!(overlapMs === 0 || (overlapMs >= 1000 && overlapMs <= longestOverlapMs)))
       throw new LapseError('invalid', { field: 'overlap', detail: 'From 0 to 86400 seconds.' })
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
       const { payload, organizationId } = await existing(work.tx, id)
       const organization = organizationId ?? undefined
       const taking = { ...payload, rotationOf: id }
@@ -155,7 +155,7 @@ export class ApiTokens {
    * @throws LapseError `not_found`, `already_ended`, `suspended`, `lifetime_too_short`, `lifetime_too_long`
    */
   async renew(id: string, end: End, by: By = {}): Promise<Omit<IssuedApiToken, 'token'>> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
       const change = await work.resources
         .renew('api-token', id, end, by)
         .catch(
@@ -171,7 +171,7 @@ export class ApiTokens {
 
   /** At once; quiet when it has ended already. @throws LapseError `not_found` */
   async revoke(id: string, by: By = {}): Promise<Omit<IssuedApiToken, 'token'>> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
       const change = await work.resources.revoke('api-token', id, by)
       work.changes.push(change)
       return change.resource as ApiToken
@@ -214,7 +214,7 @@ export class ApiTokens {
       return { row: isSame(verifier, row?.verifier && Buffer.from(row.verifier)) ? row : undefined }
     }
     const claims = await readJwt(this.#ground.secrets, token)
-    const row = claims && (await readTokenRow(this.#ground.sql, claims.id))
+    const row = claims && (await readTokenRow(this.#ground.checks, claims.id))
     return claims && row?.payload.format === 'jwt' ? { row, expMs: claims.expMs } : { row: undefined }
   }
 

@@ -81,7 +81,9 @@ export class Invites {
    *   `already_a_member`, `invite_live`, `lifetime_too_short`, `lifetime_too_long`, `not_configured`
    */
   async create(input: InviteInput, by: By = {}): Promise<Invited> {
-    const { value, timer } = await this.#ground.commit((work) => this.#issue(work, input, by))
+    const { value, timer } = await this.#ground
+      .locking(input.organization)
+      .commit((work) => this.#issue(work, input, by))
     return { ...value, timer }
   }
 
@@ -91,7 +93,7 @@ export class Invites {
    * @throws LapseError `not_found`, `already_ended`, `too_soon` after three in an hour, and as `create`
    */
   async resend(id: string, changes: Resent = {}, by: By = {}): Promise<Invited> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
       const { organizationId } = await read(work.tx, id)
       const organization = await lockOrganization(work.tx, organizationId ?? '')
       // Read under the lock: of two who resend the same one, the second finds it superseded.
@@ -121,7 +123,7 @@ export class Invites {
 
   /** Quiet when it has ended already. @throws LapseError `not_found` */
   async revoke(id: string, by: By = {}): Promise<Invite> {
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
       const change = await work.resources.revoke('invite', id, by)
       work.changes.push(change)
       return change.resource
@@ -177,7 +179,7 @@ export class Invites {
     if (row.subject !== user.canonical) return this.#otherAddress(which, row, user)
     if (!row.live) return this.#refuse(row.id, row.seen, user)
     if (user.verifiedAt === null) return { status: 'unverified' }
-    const { value } = await this.#ground.commit(async (work): Promise<string | undefined> => {
+    const { value } = await this.#ground.locking(row.id).commit(async (work): Promise<string | undefined> => {
       const held = await holdUser(work.tx, user.id)
       if (held?.canonical !== row.subject || held.verifiedAt === null) return 'other-address'
       const change = await work.resources.revoke('invite', row.id, { actor: actorOf(user), ...by, reason: 'declined' })
@@ -276,7 +278,8 @@ export class Invites {
     make: (work: Work, known: User | undefined) => Promise<User | undefined>,
     by: By,
   ): Promise<Accepted> {
-    const { value } = await this.#ground.commit(async (work): Promise<Accepted | { refusal: string; by: By }> => {
+    const ground = this.#ground.locking(row.organizationId)
+    const { value } = await ground.commit(async (work): Promise<Accepted | { refusal: string; by: By }> => {
       const organization = await lockOrganization(work.tx, row.organizationId ?? '').catch((error) => {
         if (error instanceof LapseError) return undefined
         throw error

@@ -11,14 +11,15 @@ import { Verifications } from './verifications.ts'
 export const peopleOn = (ground: Ground) => {
   const organizations = new Organizations(ground)
   const users = new Users(ground)
-  const verifications = new Verifications(ground)
+  const entrance = ground.on('sign-in')
+  const verifications = new Verifications(entrance)
   return {
     organizations,
     users,
     memberships: new Memberships(ground),
     invites: new Invites(ground, organizations),
     verifications,
-    sessions: new Sessions(ground),
-    signIn: new SignIn(ground, users, verifications),
+    sessions: new Sessions(entrance),
+    signIn: new SignIn(entrance, new Users(entrance), verifications),
   }
 }

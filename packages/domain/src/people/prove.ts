@@ -13,7 +13,7 @@ export interface Proven {
 /** Whose token this is. The same work for one that belongs to nothing. */
 export const prove = async (ground: Ground, kind: string, token: string): Promise<Proven> => {
   const { selector, verifier, genuine } = readToken(kind, token)
-  const row = await readProvable(ground.sql, kind, { selector })
+  const row = await readProvable(ground.checks, kind, { selector })
   const same = isSame(verifier, row?.verifier && Buffer.from(row.verifier))
   if (row && same) return { row, about: row.id, reason: 'proven' }
   return { row: undefined, about: row?.id, reason: !genuine ? 'malformed' : row ? 'wrong-secret' : 'unknown' }

@@ -55,7 +55,7 @@ export class Sessions {
 
   /** Signs in a user who has proven who they are. @throws LapseError `unknown_user` */
   async issue({ userId, agent }: SessionInput, by: By = {}): Promise<SignedIn & { readonly timer: TimerState }> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(userId).commit(async (work) => {
       const user = isUuid(userId) ? await holdUser(work.tx, userId) : undefined
       if (!user) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
       return issueSession(work, user, agent, by)
@@ -70,7 +70,7 @@ export class Sessions {
   async authenticate(token: string): Promise<Authenticated> {
     const { row } = await prove(this.#ground, 'session', token)
     if (!row?.live) return { status: 'denied', known: row !== undefined }
-    const user = await userOfId(this.#ground.sql, row.subject ?? '')
+    const user = await userOfId(this.#ground.checks, row.subject ?? '')
     const session = user && (await this.#slide(row))
     return session ? { status: 'valid', session, user } : { status: 'denied', known: true }
   }
@@ -84,7 +84,7 @@ export class Sessions {
   async revoke(userId: string, sessionId: string, by: By = {}): Promise<Session> {
     const row = isUuid(sessionId) ? await readProvable(this.#ground.sql, 'session', { id: sessionId }) : undefined
     if (row?.subject !== userId) throw new LapseError('not_found')
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(sessionId).commit(async (work) => {
       const change = await work.resources.revoke('session', sessionId, by)
       work.changes.push(change)
       return change.resource
@@ -94,7 +94,7 @@ export class Sessions {
 
   /** Signs this user out everywhere, or everywhere `except` here, and says of how many sessions. */
   async revokeAll(userId: string, { except }: { except?: string | undefined } = {}, by: By = {}): Promise<number> {
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(userId).commit(async (work) => {
       // Whoever is signing in waits, and is signed in after this; or we wait, and find their session.
       await lockUser(work.tx, { id: userId })
       const which = { kind: 'session', subject: userId, except: except && isUuid(except) ? except : undefined }
@@ -112,7 +112,7 @@ export class Sessions {
     const slideMs = Math.min(longestSlideMs, defaultLife / 10)
     if (until <= row.expiresAt.getTime() + slideMs) return this.#seen(row)
     try {
-      const { value } = await this.#ground.commit(async (work) => {
+      const { value } = await this.#ground.locking(row.id).commit(async (work) => {
         const end = { expiresAt: new Date(until), laterByMs: slideMs }
         const change = await work.resources.renew('session', row.id, end, { actor: 'session' })
         work.changes.push(change)
@@ -122,7 +122,7 @@ export class Sessions {
     } catch (error) {
       if (!(error instanceof LapseError)) throw error
       // Another request was first, or it has ended: how it stands now decides.
-      const again = await readProvable(this.#ground.sql, 'session', { id: row.id })
+      const again = await readProvable(this.#ground.checks, 'session', { id: row.id })
       return again?.live ? this.#seen(again) : undefined
     }
   }

@@ -90,7 +90,7 @@ export class Verifications {
     const mail = deliver === 'mail'
     const sealed = mail ? this.#ground.secrets.seal(id, { ...next, ...secret }) : undefined
     const payload: VerificationPayload = { purpose, email, mail, ...(link !== undefined && { link }) }
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(reference).commit(async (work) => {
       await this.#supersede(work, reference, by)
       const change = await work.resources.issue(
         { kind: 'verification', id, reference, subject: canonical, payload, proof, sealed },
@@ -113,7 +113,7 @@ export class Verifications {
     const { proof, ...secret } = this.#secretOf(purpose, id)
     // Or else the lack of a key would tell the one from the other.
     this.#ground.secrets.seal(id, secret)
-    await this.#ground.commit(async (work) => {
+    await this.#ground.locking(reference).commit(async (work) => {
       await this.#supersede(work, reference, by)
       await this.#refuse(work, undefined, reason, by)
     })
@@ -145,7 +145,7 @@ export class Verifications {
     if (!row) return this.#refuse(this.#ground, about, reason, by)
     if (!row.live) return this.#refuse(this.#ground, row.id, row.seen, by)
     if (!isFor(row, wanted.purposes)) return this.#refuse(this.#ground, row.id, 'wrong-purpose', by)
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(row.subject).commit(async (work) => {
       const userId = await lockUser(work.tx, { canonical: row.subject ?? '' })
       const verified = await this.#use(work, row, userId, by)
       return verified.status === 'denied' ? verified : act(work, verified)
@@ -162,7 +162,7 @@ export class Verifications {
   async consumeCode({ email }: { email: string }, code: string, by: By = {}): Promise<Verified | Denied> {
     const { canonical } = canonicalAddress('email', email)
     const reference = referenceOf('code', canonical)
-    const { value } = await this.#ground.commit(async (work): Promise<Verified | Denied> => {
+    const { value } = await this.#ground.locking(reference).commit(async (work): Promise<Verified | Denied> => {
       const userId = await lockUser(work.tx, { canonical })
       await queueFor(work.tx, reference)
       // A new code is no new chance: what was guessed at the ones before counts too.

@@ -73,7 +73,7 @@ export class PromoCodes {
       ...{ kind: 'promo-code', organization, payload, maxUses, maxUsesEach: maxUsesEach ?? undefined },
       ...{ reference: referenceOf(code, organization), startsAt, startsInMs, ...this.#endOf(input) },
     }
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(organization).commit(async (work) => {
       const change = await work.resources.issue(draft, by).catch((error) => {
         if (!(error instanceof LapseError && error.code === 'reference_taken')) throw error
         throw new LapseError('code_taken', { field: 'code', detail: 'Choose another one, or withdraw that one first.' })
@@ -94,7 +94,7 @@ export class PromoCodes {
     const { id, maxUsesEach } = promoCode
     const name = storableText('holder', holder)
     const isUsedUp =
-      name !== null && maxUsesEach !== null && (await countUses(this.#ground.sql, id, name)) >= maxUsesEach
+      name !== null && maxUsesEach !== null && (await countUses(this.#ground.checks, id, name)) >= maxUsesEach
     return isUsedUp ? { redeemable: false, reason: 'used_up_by_holder', promoCode } : { redeemable: true, promoCode }
   }
 
@@ -106,7 +106,7 @@ export class PromoCodes {
   async redeem({ holder, ...typed }: TypedCode & { readonly holder: string }, by: By = {}): Promise<Redeemed> {
     const reference = await this.#find(typed)
     if (reference === undefined) return { redeemed: false, reason: 'unknown' }
-    const { value } = await this.#ground.commit(async (work): Promise<Redeemed> => {
+    const { value } = await this.#ground.locking(reference).commit(async (work): Promise<Redeemed> => {
       const used = await work.resources.consume('promo-code', { reference }, { ...by, holder })
       if (!used.consumed) return { redeemed: false, ...denialOf(used) }
       work.changes.push(used)
@@ -128,7 +128,7 @@ export class PromoCodes {
 
   /** Gives it a later or an earlier end. @throws LapseError as `lapse.renew` */
   async renew(id: string, end: End, by: By = {}): Promise<{ promoCode: PromoCode; timer: TimerState }> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
       const change = await work.resources.renew('promo-code', id, end, by)
       work.changes.push(change)
       return change.resource

@@ -95,7 +95,7 @@ export class ShareLinks {
       proof,
       password: hashed?.hash,
     }
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(input.organization).commit(async (work) => {
       const change = await work.resources.issue(draft, by)
       work.changes.push(change)
       return change.resource
@@ -137,7 +137,7 @@ export class ShareLinks {
    * pass.
    */
   async view(id: string, by: By = {}): Promise<Unlocked> {
-    const { value } = await this.#ground.commit(async (work) => {
+    const { value } = await this.#ground.locking(id).commit(async (work) => {
       const used = await work.resources.consume('share-link', id, by)
       if (!used.consumed) return used.reason
       work.changes.push(used)
@@ -163,7 +163,7 @@ export class ShareLinks {
   async checkPass(pass: string): Promise<Omit<Viewing, 'pass'> | undefined> {
     const opened = openPass(this.#ground.secrets, pass)
     if (!opened) return undefined
-    const row = await readProvable(this.#ground.sql, 'share-link', { id: opened.id })
+    const row = await readProvable(this.#ground.checks, 'share-link', { id: opened.id })
     if (!row?.live || row.at.getTime() >= opened.until) return undefined
     const expiresAt = new Date(Math.min(opened.until, row.endsAt.getTime()))
     return { link: resourceOf(row, this.#ground.registry) as ShareLink, expiresAt }
@@ -171,7 +171,7 @@ export class ShareLinks {
 
   /** Gives it a later or an earlier end. @throws LapseError as `lapse.renew` */
   async renew(id: string, end: End, by: By = {}): Promise<{ link: ShareLink; timer: TimerState }> {
-    const { value, timer } = await this.#ground.commit(async (work) => {
+    const { value, timer } = await this.#ground.locking(id).commit(async (work) => {
       const change = await work.resources.renew('share-link', id, end, by)
       work.changes.push(change)
       return change.resource

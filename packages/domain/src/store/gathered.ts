@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import { unabortable } from '../caller.ts'
 
 /**
  * Reads rows by a key. Those asked for in one turn of the event loop are one statement, for under load a round trip for
@@ -11,7 +12,7 @@ export const gathered = <Row>(
 ): ((key: string) => Promise<Row | undefined>) => {
   const loader = new DataLoader<string, Row | undefined>(
     async (keys) => {
-      const rows = new Map((await read(keys)).map((row) => [keyOf(row), row]))
+      const rows = new Map((await unabortable(() => read(keys))).map((row) => [keyOf(row), row]))
       return keys.map((key) => rows.get(key))
     },
     { cache: false, maxBatchSize: 100, batchScheduleFn: setImmediate },

@@ -82,7 +82,7 @@ export class WebhookEndpoints {
       maxPerSecond: maxPerSecondOf(input.maxPerSecond),
       sealed: seal(secrets, id, { secret, headers }),
     }
-    const { value } = await this.#ground.commit(async ({ tx }) => {
+    const { value } = await this.#ground.locking(organization ?? 'webhook endpoints').commit(async ({ tx }) => {
       const organizationId = organization === undefined ? null : (await lockOrganization(tx, organization)).id
       if (organizationId === null) await queueForUnbound(tx)
       const limit = organizationId === null ? mostEndpoints.unbound : mostEndpoints.organization
@@ -123,7 +123,7 @@ export class WebhookEndpoints {
       ...(maxPerSecond !== undefined && { maxPerSecond: maxPerSecondOf(maxPerSecond) }),
       ...(headers && { headerNames: Object.keys(headers) }),
     }
-    const { value } = await this.#ground.commit(async ({ tx }) => {
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
       const was = existing(await lockEndpoint(tx, id))
       const events = changes.events && { events: eventsOf(changes.events, was.organizationId !== null && forAll) }
       const is = { ...was, ...wanted, ...events }
@@ -153,7 +153,7 @@ export class WebhookEndpoints {
       throw new LapseError('invalid', { field: 'overlap', detail: 'From 0 to 604800 seconds.' })
     const { secrets } = this.#ground
     const secret = newSecret()
-    const { value } = await this.#ground.commit(async ({ tx }) => {
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
       const was = existing(await lockEndpoint(tx, id))
       const { secret: previous, headers } = open(secrets, id, was.sealed)
       const sealed = seal(secrets, id, { secret, headers, ...(overlapMs > 0 && { previous }) })
@@ -186,7 +186,7 @@ export class WebhookEndpoints {
    */
   async delete(id: string, by: By = {}): Promise<WebhookEndpoint> {
     for (;;) {
-      const { value } = await this.#ground.commit(async ({ tx }) => {
+      const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
         const was = existing(await readEndpoint(tx, id))
         const more = await cancelWaiting(tx, was.id)
         const cause = manual(by)
@@ -258,7 +258,7 @@ export class WebhookEndpoints {
     by: By,
     act: (tx: Sql, cause: Deed['cause']) => Promise<WebhookEndpoint | undefined>,
   ): Promise<WebhookEndpoint> {
-    const { value } = await this.#ground.commit(async ({ tx }) => {
+    const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
       const { id: known } = existing(await readEndpoint(tx, id))
       return (await act(tx, manual(by))) ?? existing(await readEndpoint(tx, known))
     })

@@ -58,6 +58,14 @@ export const outbound = [
     test: ['packages/lapse/test/resolve.test.ts', 'of one name waits for no other name'],
   },
   {
+    name: 'lookup-queue-is-ours',
+    guard: 'A name that waited for its organization’s other lookups does not count against its host',
+    file: call,
+    find: 'error instanceof LookupQueueError || ',
+    put: '',
+    test: [callTest, 'that waited for those of its organization says nothing of the host'],
+  },
+  {
     name: 'lookup-cancelled',
     guard: 'A lookup ends when its call is called off or its time is over',
     file: 'packages/lapse/src/outbound/resolve.ts',

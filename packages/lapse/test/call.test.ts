@@ -3,6 +3,7 @@ import { Addresses } from '@lapse/domain'
 import { testSink, until } from '@lapse/testkit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Call, CallError, type Called, createCaller, type Resolve } from '../src/outbound/call.ts'
+import { createResolver } from '../src/outbound/resolve.ts'
 import { nameServer } from './name-server.ts'
 
 // Two hosts on one port: one that may be called, and one that may not.
@@ -325,6 +326,17 @@ describe('a lookup', () => {
     await outcome(at('good.test'), { share: 'organization' }, by)
     await outcome(at('good.test'), {}, by)
     expect(shares).toEqual(['organization', undefined])
+  })
+
+  it('that waited for those of its organization says nothing of the host', async () => {
+    const { servers, names } = await nameServer({ 'silent.test': () => ({ silent: ['A', 'AAAA'] }) })
+    const by = createCaller(addresses, createResolver({ servers, limits: { perShare: 1, waiting: 1 } }))
+    const first = failure(at('silent.test'), { timeoutMs: 3_000 }, by)
+    await until(() => names.includes('silent.test'))
+    const waited = ['good', 'other'].map((name) => failure(at(`${name}.test`), { timeoutMs: 300 }, by))
+    for (const { message, unreachable, sent } of await Promise.all(waited))
+      expect([message, unreachable, sent]).toEqual([expect.stringContaining('too many names'), false, false])
+    expect((await first).unreachable).toBe(true)
   })
 
   it('that is not over when the time is says which name it was', async () => {

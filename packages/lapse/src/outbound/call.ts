@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, req
 import { request as overHttps } from 'node:https'
 import { isIP } from 'node:net'
 import { type Addresses, checkHeaders, hostOf, LapseError } from '@lapse/domain'
-import { createResolver, NameError, pinnedTo, type Resolve } from './resolve.ts'
+import { createResolver, LookupQueueError, NameError, pinnedTo, type Resolve } from './resolve.ts'
 
 export type { Resolve } from './resolve.ts'
 
@@ -34,7 +34,7 @@ export interface Called {
 
 export type Caller = (call: Call) => Promise<Called>
 
-/** There is no answer. The message says why, in words for whoever wanted the call, and names no address behind a name. */
+/** There is no answer. The message says why, in words for the caller, and names no address behind a name. */
 export class CallError extends Error {
   override readonly name = 'CallError'
   /** The whole request was written, its last byte included: what the other side did with it is unknown. */
@@ -80,7 +80,7 @@ export const createCaller =
     const signal = call.signal ? AbortSignal.any([late, call.signal]) : late
     const progress: Progress = { resolved: false, sent: false }
     const inWords = (error: unknown): string => {
-      if (late.aborted) return tooLate(call, timeoutMs, progress)
+      if (late.aborted && !(error instanceof LookupQueueError)) return tooLate(call, timeoutMs, progress)
       return call.signal?.aborted ? 'The call was called off.' : reasonOf(error)
     }
     try {
@@ -112,7 +112,7 @@ export const createCaller =
 
 /** Nothing is wrong with the other side: the call is not one that is made. */
 const isOurs = (error: unknown): boolean =>
-  error instanceof LapseError || (error instanceof CallError && !error.unreachable)
+  error instanceof LapseError || error instanceof LookupQueueError || (error instanceof CallError && !error.unreachable)
 
 const tooLate = ({ url }: Call, timeoutMs: number, { resolved }: Progress): string => {
   const none = `There was no whole answer within ${timeoutMs / 1_000} seconds`
@@ -126,7 +126,8 @@ const targetsOf = async (url: URL, resolve: Resolve, options: Parameters<Resolve
   if (isIP(host)) return [host]
   signal.throwIfAborted()
   const cut = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    // Its own error, which knows more, comes first when there is one.
+    signal.addEventListener('abort', () => setImmediate(() => reject(signal.reason)), { once: true })
   })
   const targets = await Promise.race([resolve(host, options), cut])
   if (targets.length === 0) throw new CallError(unknownName, { unreachable: true })

@@ -15,7 +15,12 @@ export type Resolve = (name: string, options: ResolveOptions) => Promise<readonl
 
 /** A name has no answer. The message says why and what to do. */
 export class NameError extends Error {
-  override readonly name = 'NameError'
+  override readonly name: string = 'NameError'
+}
+
+/** The name has not been asked for: its organization's other lookups took all places. That says nothing of its host. */
+export class LookupQueueError extends NameError {
+  override readonly name = 'LookupQueueError'
 }
 
 export interface ResolverOptions {
@@ -50,7 +55,7 @@ const absent = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME'])
  * Resolves names on the event loop, never in libuv's threads: `dns.lookup` takes those, cannot be cancelled, and the
  * connections to PostgreSQL and Redis wait for the same threads. Hosts file and search domains count as with the system.
  *
- * @throws NameError, or the signal's reason
+ * @throws NameError, LookupQueueError, or the signal's reason
  */
 export const createResolver = ({
   servers,
@@ -74,7 +79,8 @@ export const createResolver = ({
       }
     } catch (error) {
       leaveName?.()
-      throw error instanceof QueueFullError ? new NameError(tooMany(name)) : error
+      if (error instanceof QueueFullError || signal.aborted) throw new LookupQueueError(tooMany(name), { cause: error })
+      throw error
     }
   }
 

@@ -1,7 +1,9 @@
 import type { Sql } from '../database.ts'
 import type { Channel } from '../kind.ts'
+import { oldestPending } from '../outbox/backlog.ts'
+import { type Circuit, openCircuits } from '../outbox/circuits.ts'
 import { readLoss } from '../restored.ts'
-import { deadLately, expectSweep, oldestPending, sinceSweep, sweptLately } from './measures.ts'
+import { deadLately, expectSweep, sinceSweep, sweptLately } from './measures.ts'
 
 export interface AlertLimits {
   /** How long a delivery may have been due; 5 minutes unless said otherwise. */
@@ -16,7 +18,7 @@ export interface AlertLimits {
 export type ObservedAlertName = 'redis-unavailable'
 
 export type AlertName =
-  | ('dead-deliveries' | `oldest-pending-${Channel}` | 'swept-not-fired' | 'not-swept' | 'restored')
+  | ('dead-deliveries' | `oldest-pending-${Channel}` | 'circuits-open' | 'swept-not-fired' | 'not-swept' | 'restored')
   | ObservedAlertName
 
 interface Words {
@@ -45,6 +47,12 @@ export const alerts: Readonly<Record<AlertName, Words>> = {
   'oldest-pending-webhook': pending('webhook', 'webhooks'),
   'oldest-pending-handler': pending('handler', 'calls of handlers'),
   'oldest-pending-call': pending('call', 'HTTP calls'),
+  'circuits-open': {
+    title: 'receivers are down',
+    calm: 'no receiver has been down for long',
+    advice:
+      'Their side effects are held without using attempts, and one is tried at least once a minute. Webhook endpoints show it as "circuit"; what failed, and why: "lapse deliveries list --channel webhook --status failed". When a receiver works again, "lapse deliveries retry" of one of its deliveries is the next probe.',
+  },
   'swept-not-fired': {
     title: 'timers do not fire',
     calm: 'timers fire again',
@@ -97,6 +105,7 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
   await expectSweep(db)
   const dead = await deadLately(db)
   const waiting = await oldestPending(db)
+  const circuits = await openCircuits(db, mostCircuits)
   const swept = await sweptLately(db)
   const unsweptMs = (await sinceSweep(db)) ?? 0
   const loss = await readLoss(db)
@@ -114,6 +123,7 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
       value: Math.round(ms / 1_000),
       detail: `The oldest that is due has waited for ${lasting(ms)}; the limit is ${lasting(pendingMs)}.`,
     })),
+    circuitsOpen(circuits, pendingMs),
     {
       name: 'swept-not-fired',
       isSo: swept > mostSwept,
@@ -137,6 +147,27 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
     // A process that sees it well does not speak for the others: it is over when none has reported it for long enough.
     { name: 'redis-unavailable', isSo: false, value: 0, detail: 'No process reports it.' },
   ]
+}
+
+/** More than an operator reads, and few enough to count at each look. */
+const mostCircuits = 100
+
+const circuitsOpen = (circuits: readonly (Circuit & { readonly openMs: number })[], pendingMs: number): Condition => {
+  const long = circuits.filter(({ openMs }) => openMs > pendingMs)
+  const named = long.slice(0, 3).map(({ channel, lane, openMs }) => `${nameOf(channel, lane)} for ${lasting(openMs)}`)
+  const more = long.length > 3 ? ` and ${long.length === mostCircuits ? 'many' : long.length - 3} more` : ''
+  return {
+    name: 'circuits-open',
+    isSo: long.length > 0,
+    value: long.length,
+    detail: long.length > 0 ? `Down: ${named.join(', ')}${more}.` : 'No receiver has been down for long.',
+    repeats: true,
+  }
+}
+
+const nameOf = (channel: Channel, lane: string): string => {
+  if (channel === 'email') return 'the mail server'
+  return channel === 'webhook' ? `webhook endpoint ${lane}` : `host ${lane.slice(lane.indexOf(' ') + 1)}`
 }
 
 /** "90 seconds", "7 minutes", "3 hours". */

@@ -1,20 +1,5 @@
 import type { Sql } from '../database.ts'
-import type { Channel } from '../kind.ts'
 import { now, sql } from '../store/live.ts'
-
-/** An alert tells nobody that it could not be told, or there would be no end of it. */
-const alertNotice = sql`d.event LIKE 'lapse.alert.%'`
-
-/** How long the oldest of each channel has been due, of what nobody is at. What waits for its next try is not due. */
-export const oldestPending = (db: Sql): Promise<{ channel: Channel; ms: number }[]> =>
-  db.$queryRaw(sql`
-  WITH clock AS MATERIALIZED (SELECT ${now} AS at)
-  SELECT c.channel, coalesce(extract(epoch FROM k.at - p.at) * 1000, 0)::float8 AS ms
-  FROM clock k CROSS JOIN unnest(enum_range(NULL::lapse_channel)) AS c(channel) LEFT JOIN LATERAL (
-    SELECT d.next_attempt_at AS at FROM delivery d
-    WHERE d.channel = c.channel AND d.status IN ('pending', 'failed') AND d.next_attempt_at <= k.at
-      AND (d.leased_until IS NULL OR d.leased_until <= k.at) AND NOT ${alertNotice}
-    ORDER BY d.next_attempt_at LIMIT 1) p ON true`)
 
 /** How many have given up within the last hour and are dead still. Notices are not counted. */
 export const deadLately = async (db: Sql): Promise<number> => {

@@ -23,10 +23,10 @@ export const circuitsOf = (db: Sql, channel: Channel, lanes: readonly string[]):
   db.$queryRaw(sql`SELECT ${fields} FROM outbox_lane b
     WHERE b.channel = ${channel}::lapse_channel AND b.lane = ANY (${lanes}::text[]) AND b.failures > 0`)
 
-/** The circuit breakers that are open, the oldest first. */
-export const openCircuits = (db: Sql, limit: number): Promise<Circuit[]> =>
+/** The circuit breakers that are open, the oldest first, and for how long each has been. */
+export const openCircuits = (db: Sql, limit: number): Promise<(Circuit & { readonly openMs: number })[]> =>
   db.$queryRaw(
-    sql`SELECT ${fields} FROM outbox_lane b WHERE b.opened_at IS NOT NULL ORDER BY b.opened_at LIMIT ${limit}::int`,
+    sql`SELECT ${fields}, (extract(epoch FROM ${now} - b.opened_at) * 1000)::float8 AS "openMs" FROM outbox_lane b WHERE b.opened_at IS NOT NULL ORDER BY b.opened_at LIMIT ${limit}::int`,
   )
 
 export const countOpenCircuits = (db: Sql): Promise<{ channel: Channel; count: number }[]> =>

@@ -53,7 +53,7 @@ export const createPace = (
   let line: Promise<unknown> = Promise.resolve()
   return () => {
     const mine = line.then(turn)
-    // Whoever waits for this turn hears of its error; the next one begins all the same.
+    // The caller hears of the error of its turn; the next one begins all the same.
     line = Promise.allSettled([mine])
     return mine
   }

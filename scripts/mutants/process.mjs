@@ -28,7 +28,7 @@ export const process = [
     guard: 'An API answers nothing but its state before PostgreSQL has been looked at',
     file: 'apps/api/src/app.ts',
     find: '  refuseWhile(app, starting)\n',
-    put: '  refuseWhile(app, () => undefined && starting())\n',
+    put: '  refuseWhile(app, () => (performance.now() < 0 ? starting() : undefined))\n',
     test: ['apps/api/test/start.test.ts', 'answers for its state'],
   },
   {
@@ -83,9 +83,9 @@ export const process = [
   {
     name: 'unreadable-job',
     guard: 'A job whose data is no JSON is dropped',
-    file: 'packages/queue/src/readable-worker.ts',
-    find: "jsonOf(json.data || '{}') === undefined ?",
-    put: "jsonOf(json.data || '{}') === '' ?",
+    file: 'packages/queue/src/readable-job.ts',
+    find: "jsonOf(json.data || '{}') !== undefined",
+    put: "jsonOf(json.data || '{}') !== ''",
     test: ['packages/queue/test/runner.test.ts', 'drops a job whose data is no JSON'],
   },
   {
@@ -116,8 +116,8 @@ export const process = [
     name: 'disarm-in-parts',
     guard: 'Timers are taken back in scripts of bounded size',
     file: 'packages/queue/src/timers.ts',
-    find: '    for (const part of inParts(jobs, pipeline)) {\n',
-    put: '    for (const part of inParts(jobs, chunk * 10)) {\n',
+    find: '    for (const part of inParts(all, pipeline)) {\n',
+    put: '    for (const part of inParts(all, chunk * 10)) {\n',
     test: [storedTest, 'are taken back in scripts of bounded size'],
   },
   {

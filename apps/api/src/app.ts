@@ -97,7 +97,7 @@ export const buildApp = async ({ lapse, env, metrics, log, onError, starting = (
   return app
 }
 
-/** Not these: whoever restarts a process has to know that it lives, and what it does. */
+/** Not these: a supervisor has to know that the process lives, and what it does. */
 const always = new Set<string | undefined>(['/healthz', '/metrics'])
 
 const refuseWhile = (app: App, starting: () => string | undefined): void => {

@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { ownOrganizations } from '../src/http/access.ts'
 import { type Body, testApi } from './api.ts'
 
 let api: Awaited<ReturnType<typeof testApi>>
@@ -135,4 +137,19 @@ describe('the forecast', () => {
       1, 1, 0,
     ])
   })
+})
+
+it('a bulk of a tenant reads its organization once, not for each of a thousand items', async () => {
+  const own = { id: randomUUID(), reference: 'acme' }
+  let reads = 0
+  const get = async () => {
+    reads++
+    return own
+  }
+  const request = { who: { is: 'token', apiToken: { organizationId: own.id } } }
+  const ownOf = ownOrganizations({ organizations: { get } } as never, request as never)
+  const names = Array.from({ length: 1_000 }, (_, i) => (i % 2 ? 'acme' : own.id))
+  expect(new Set(await Promise.all(names.map(ownOf)))).toEqual(new Set([own.id]))
+  expect(await ownOf('another')).not.toBe('another')
+  expect(reads).toBe(1)
 })

@@ -36,12 +36,12 @@ it('an API answers for its state before PostgreSQL has been looked at, refuses t
   expect([code, ms < 10_000]).toEqual([0, true])
   expect(api.output()).not.toContain('is ready')
   await release()
-})
+}, 120_000)
 
 it('an API answers everything as soon as PostgreSQL has been looked at', async () => {
   const { api, ask, release } = await heldUp()
   await release()
-  await until(async () => (await ask('/readyz'))[0] === 200, { what: 'it to be ready' })
+  await until(async () => (await ask('/readyz'))[0] === 200, { timeout: 40_000, what: 'it to be ready' })
   expect((await ask('/v1/resources'))[0]).toBe(200)
   expect((await api.stop()).code).toBe(0)
-})
+}, 120_000)

@@ -99,10 +99,10 @@ export const createMetrics = (lapse: Lapse) => {
     async collect() {
       // It would be waited for once for each queue.
       if (lapse.queues.health.state.status === 'away') return
-      for (const queue of lapse.queues.all) {
-        const counts = await asked(queue.getJobCounts('delayed', 'waiting', 'active', 'prioritized'), {})
+      const states = ['delayed', 'waiting', 'active', 'prioritized'] as const
+      const counting = lapse.queues.all.map(async (queue) => ({ queue, counts: await queue.getJobCounts(...states) }))
+      for (const { queue, counts } of await asked(Promise.all(counting), []))
         for (const [state, count] of Object.entries(counts)) this.set({ queue: queue.name, state }, count)
-      }
     },
   })
   const oldestOverdue = new Gauge({

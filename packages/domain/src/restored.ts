@@ -97,7 +97,7 @@ export const recordLoss = async (db: Sql, loss: Loss, rewound: readonly Rewound[
       JOIN resource r ON r.id = w.id
       WHERE NOT EXISTS (SELECT FROM event e WHERE e.resource_id = r.id AND e.type = 'rewound' AND e.at > ${until})`)
   }
-  // Of two losses that nobody has looked at yet: from the first to the last.
+  // Of two losses that have not been seen to: from the first to the last.
   await db.$executeRaw(sql`
     INSERT INTO pulse AS p (name, at) VALUES (${pulses.since}, ${since}), (${pulses.until}, ${until})
     ON CONFLICT (name) DO UPDATE SET at = CASE p.name WHEN ${pulses.since} THEN least(p.at, excluded.at)

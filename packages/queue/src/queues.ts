@@ -1,9 +1,10 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import { isCluster } from './address.ts'
 import { type Connection, producerConnection } from './connection.ts'
 import { Divisions } from './divisions.ts'
 import { RedisHealth } from './health.ts'
 import { type QueueName, queueNames } from './jobs.ts'
+import { ReadableQueue } from './readable-job.ts'
 import type { QueueReport } from './report.ts'
 import { isShardCount, mostShards, type Place, placeOf, timerPlaces } from './shards.ts'
 
@@ -48,7 +49,7 @@ export const openQueues = ({
     setTimeout(resolve, 1_500).unref()
   })
   const open = (place: Place): Queue => {
-    const queue = new Queue(place.name, {
+    const queue = new ReadableQueue(place.name, {
       connection: redis,
       prefix: place.prefix,
       // Both, or a queue that is made while Redis is away stays broken for good.

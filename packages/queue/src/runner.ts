@@ -3,7 +3,7 @@ import { isCluster } from './address.ts'
 import { workerConnection } from './connection.ts'
 import { isReadable, type JobName, type Jobs, type QueueName } from './jobs.ts'
 import { defaultPrefix, type QueueOptions } from './queues.ts'
-import { ReadableWorker } from './readable-worker.ts'
+import { ReadableWorker } from './readable-job.ts'
 import { RetryDelay } from './retry-delay.ts'
 import { type Place, placeOf } from './shards.ts'
 

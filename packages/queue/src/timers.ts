@@ -61,7 +61,7 @@ export class Timers {
    */
   async disarm(timers: readonly Timer[]): Promise<void> {
     const groups = [...byShard(this.#queues.shards(), timers)]
-    const removed = await Promise.allSettled(groups.map(([shard, own]) => this.#remove(shard, own.map(timerId))))
+    const removed = await Promise.allSettled(groups.map(([shard, own]) => this.#remove(shard, own, timerId)))
     const failed = removed.find((one) => one.status === 'rejected')
     if (failed) throw failed.reason
   }
@@ -115,7 +115,7 @@ export class Timers {
       await this.arm(await this.#timersOf(shard, jobs))
       // What has begun to run in the meantime stands there no more, and ends by itself.
       const ids = jobs.filter((_, i) => i % 2 === 0)
-      await this.#remove(shard, ids)
+      await this.#remove(shard, ids, String)
       moved += ids.length
     }
   }
@@ -133,10 +133,11 @@ export class Timers {
     })
   }
 
-  async #remove(shard: Queue, jobs: readonly string[]): Promise<void> {
-    for (const part of inParts(jobs, pipeline)) {
-      const keys = part.map((job) => shard.toKey(job))
-      await this.#queues.redis.eval(dismissal, 1 + part.length, shard.toKey('delayed'), ...keys, 'set', ...part)
+  async #remove<T>(shard: Queue, all: readonly T[], idOf: (one: T) => string): Promise<void> {
+    for (const part of inParts(all, pipeline)) {
+      const jobs = part.map(idOf)
+      const keys = jobs.map((job) => shard.toKey(job))
+      await this.#queues.redis.eval(dismissal, 1 + jobs.length, shard.toKey('delayed'), ...keys, 'set', ...jobs)
     }
   }
 

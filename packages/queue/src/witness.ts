@@ -32,8 +32,8 @@ export const keepWitness = async (queues: Queues, witness: Witness): Promise<voi
 const leaseMs = 60_000
 
 /**
- * Does `act` unless another process is at it. The lease is extended for as long as `act` takes; whoever has lost it all the
- * same (its process was paused, or Redis was flushed) does not release that of the next.
+ * Does `act` unless another process is at it. The lease is extended for as long as `act` takes. A process
+ * that has lost it all the same (it was paused, or Redis was flushed) does not release that of the next.
  */
 export const onlyOne = async <T>(queues: Queues, act: () => Promise<T>): Promise<T | undefined> => {
   const report = (error: unknown) => queues.report(error, 'restore-lease')

@@ -57,7 +57,7 @@ describe.each(breaks)('a value in Redis that is broken (%s)', (_, damage) => {
     expect(await readWitness(queues)).toEqual(witness)
   })
 
-  it('keeps nobody from arming, and its division is claimed anew', async () => {
+  it('does not keep a process from arming, and its division is claimed anew', async () => {
     const { queues, prefix, errors } = await open(3)
     await queues.divisions.claim()
     await damage(queues, `${prefix}:divisions`)
@@ -146,5 +146,21 @@ describe('many timers', () => {
     expect(await queues.timers.getDelayedCount()).toBe(0)
     expect(await queues.redis.exists(queues.timers.toKey(`${timers[0]?.id}-expire-v1`))).toBe(0)
     expect([most, sent]).toEqual([1, 40])
+  })
+})
+
+describe('a job whose data is no JSON', () => {
+  it('does not keep others from being listed, in Bull Board or by us', async () => {
+    const { queues } = await open()
+    const timers = [1, 2].map((hours) => ({
+      ...{ id: randomUUID(), kind: 'pass', version: 1, step: 'expire' as const, dueAt: Date.now() + hours * 3_600_000 },
+    }))
+    const lasting = new Timers(queues)
+    await lasting.arm(timers)
+    await queues.redis.hset(queues.timers.toKey(`${timers[0]?.id}-expire-v1`), 'data', 'no JSON')
+    expect((await queues.timers.getJobs(['delayed'])).map(({ data }) => data?.kind)).toEqual(
+      expect.arrayContaining([undefined, 'pass']),
+    )
+    expect((await lasting.standing(timers)).map(({ standing }) => standing?.state)).toEqual(['delayed', 'delayed'])
   })
 })

@@ -114,13 +114,20 @@ export const ownOrganizationId = (request: FastifyRequest, asked?: string): stri
 }
 
 /** The same for an organization by its id or reference, such as something is issued in: another's is an unknown one. */
-export const ownOrganization = async <Named extends string | undefined>(
+export const ownOrganization = <Named extends string | undefined>(
   lapse: Lapse,
   request: FastifyRequest,
   named: Named,
-): Promise<Named | string> => {
+): Promise<Named | string> => ownOrganizations(lapse, request)(named)
+
+/** For many names in one request: the organization of the caller is read once, and not for each. */
+export const ownOrganizations = (lapse: Lapse, request: FastifyRequest) => {
   const own = boundTo(request)
-  if (own === undefined || named === undefined) return own ?? named
-  const { id, reference } = await lapse.organizations.get(own)
-  return named.toLowerCase() === id || named === reference ? id : randomUUID()
+  let reading: ReturnType<Lapse['organizations']['get']> | undefined
+  return async <Named extends string | undefined>(named: Named): Promise<Named | string> => {
+    if (own === undefined || named === undefined) return own ?? named
+    reading ??= lapse.organizations.get(own)
+    const { id, reference } = await reading
+    return named.toLowerCase() === id || named === reference ? id : randomUUID()
+  }
 }

@@ -1,6 +1,6 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
-import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
+import { ownOrganization, ownOrganizationId, ownOrganizations, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, payload, start, startOf, text, uses } from '../http/input.ts'
@@ -102,10 +102,11 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async (request, reply) => {
+      const ownOf = ownOrganizations(lapse, request)
       const drafts = await Promise.all(
         request.body.items.map(async (item) => {
           const options = optionsOf(item)
-          return { ...options, organization: await ownOrganization(lapse, request, options.organization) }
+          return { ...options, organization: await ownOf(options.organization) }
         }),
       )
       const issued = await once(request, reply, async (verbs) => ({

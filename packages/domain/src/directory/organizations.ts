@@ -192,8 +192,11 @@ export class Organizations {
 /** Ids in one parameter: more would only make one statement longer than others may take. */
 const readTogether = 1_000
 
-/** A large organization takes its time; what must not wait for it gives up waiting. */
-const patient = { timeoutMs: 5 * 60_000 }
+/**
+ * A large organization takes its time; what must not wait for it gives up waiting. The answer says nothing of timers, so it does
+ * not wait until some hundred thousand of them have been taken back.
+ */
+const patient = { timeoutMs: 5 * 60_000, tellLater: true }
 
 /**
  * Held until the commit. Whoever counts its seats, or must not be overtaken by its suspension, begins with this.

@@ -174,12 +174,12 @@ export const enableEndpoint = (tx: Sql, id: string, deed: Deed) =>
     deed,
   )
 
-/** Deliveries that one statement cancels: it takes some milliseconds, and nobody waits longer for a lock on one. */
+/** Deliveries that one statement cancels: it takes some milliseconds, and a worker waits no longer for a lock on one. */
 const cancelledBatch = 1_000
 
 /**
  * Cancels the next batch of what waits for an endpoint, and answers whether there may be more. Deliveries come before their
- * endpoint, for whoever settles one locks in that order. One that a worker has in hand is passed by: it is cancelled when it
+ * endpoint: a worker that settles one locks in that order. One that a worker has in hand is passed by: it is cancelled when it
  * would be tried again.
  */
 export const cancelWaiting = async (tx: Sql, id: string): Promise<boolean> => {

@@ -180,7 +180,7 @@ export class WebhookEndpoints {
 
   /**
    * What waits for it is cancelled, in batches that commit on their own. With more than one it is disabled before the second,
-   * so that nothing is added meanwhile; whoever dies in between leaves it disabled, and it can be deleted again.
+   * so that nothing is added meanwhile; a process that dies in between leaves it disabled, and it can be deleted again.
    *
    * @throws LapseError `not_found`
    */

@@ -103,7 +103,7 @@ describe('Redis counts as healthy only while it accepts writes', () => {
     expect(seen).toEqual([{ status: 'refusing', reason: expect.stringMatching(/^OOM command not allowed/) }])
   })
 
-  it('a replica that is connected to again goes on refusing: the moment without a connection is not told', async () => {
+  it('a replica that is connected to again goes on refusing: the moment without a connection is not reported', async () => {
     const redis = await privateRedis()
     const { queues, health, seen, becomes } = await open(redis.url)
     await refuseWrites(redis.url, 'READONLY')

@@ -13,7 +13,7 @@ export interface Watching {
   stop(): Promise<void>
 }
 
-/** Looks for what an operator should know, again and again, on timers of this process's own that need nobody. */
+/** Looks for what an operator should know, again and again, on timers of this process's own: it needs PostgreSQL alone. */
 export const startWatch = (lapse: Lapse, { everyMs, onError, onRedis }: WatchSettings): Watching => {
   const watches = [repeat(everyMs, () => lapse.alerts.watch().catch(onError)), watchRedis(lapse, { onError, onRedis })]
   return { stop: async () => void (await Promise.all(watches.map(({ stop }) => stop()))) }
@@ -21,7 +21,7 @@ export const startWatch = (lapse: Lapse, { everyMs, onError, onRedis }: WatchSet
 
 const beatMs = 1_000
 
-/** A restart of Redis takes seconds and needs nobody. A refusal needs somebody, and is reported at once. */
+/** A restart of Redis takes seconds and ends by itself. A refusal does not, and is reported at once. */
 const awayMs = 5_000
 
 /** An alert is over five minutes after it was last seen. */

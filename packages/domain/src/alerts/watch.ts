@@ -74,7 +74,7 @@ export const watch = (database: Database, { limits = {}, operatorEmail }: WatchO
     return settleAll(tx, await examine(tx, limits), turn.at, operatorEmail)
   })
 
-/** Raises at once what a process has seen itself. It waits for its turn: nobody else has seen it. */
+/** Raises at once what a process has seen itself. It waits for its turn: no other process has seen it. */
 export const report = (
   database: Database,
   { operatorEmail }: Pick<WatchOptions, 'operatorEmail'>,

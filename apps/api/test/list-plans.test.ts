@@ -11,7 +11,11 @@ const mostRead = 30_000
 /** Each filter of each list with a value that is common and one that is rare; a filter that has neither fails the test. */
 const kinds = { kind: ['ticket', 'rare'] }
 const seen = { status: ['active', 'grace'], live: ['true', 'false'] }
-const named = { scope: ['document:pro', 'document:7'], subject: ['user:robot', 'user:7'], organization_id: ['$big', '$small'] }
+const named = {
+  scope: ['document:pro', 'document:7'],
+  subject: ['user:robot', 'user:7'],
+  organization_id: ['$big', '$small'],
+}
 const reference = { reference: ['reference-7', 'reference-none'] }
 const time = { since: ['$past', '$recent'], until: ['$now', '$recent'] }
 const grant = { resource: ['document:pro', 'document:7'], relation: ['viewer', 'owner'], subject: named.subject }
@@ -22,7 +26,12 @@ type Filters = Record<string, readonly [string, string] | readonly string[]>
 const lists: Record<string, Filters> = {
   'GET /v1/resources': { ...kinds, ...seen, ...named, ...reference, ...counted },
   'GET /v1/trials': { ...seen, ...named, ...reference, ...counted },
-  'GET /v1/invites': { organization: ['$big', '$small'], email: ['robot@example.com', 'a@example.com'], ...seen, ...counted },
+  'GET /v1/invites': {
+    organization: ['$big', '$small'],
+    email: ['robot@example.com', 'a@example.com'],
+    ...seen,
+    ...counted,
+  },
   'GET /v1/promo-codes': { code: ['reference-7', 'none'], organization_id: named.organization_id, ...seen, ...counted },
   'GET /v1/promo-codes/{id}/redemptions': {},
   'GET /v1/share-links': { ...named, ...seen, ...counted },
@@ -32,10 +41,21 @@ const lists: Record<string, Filters> = {
   'GET /v1/access-grants/count': { ...grant, organization_id: named.organization_id, live: seen.live },
   'GET /v1/access-grants/export': { ...grant, organization_id: named.organization_id },
   'GET /v1/access-grants/watch': { ...grant, organization_id: named.organization_id },
-  'GET /v1/events': { resource_id: ['$busy', '$one'], ...kinds, type: ['expired', 'refused'], trigger: ['job', 'lazy'], ...time },
+  'GET /v1/events': {
+    resource_id: ['$busy', '$one'],
+    ...kinds,
+    type: ['expired', 'refused'],
+    trigger: ['job', 'lazy'],
+    ...time,
+  },
   'GET /v1/resources/{id}/events': { type: ['used', 'issued'], trigger: ['job', 'lazy'], ...time },
   'GET /v1/deliveries': {
-    ...{ status: ['sent', 'failed'], channel: ['email', 'call'], kind: ['ticket', 'rare'], event: ['expired', 'reminded'] },
+    ...{
+      status: ['sent', 'failed'],
+      channel: ['email', 'call'],
+      kind: ['ticket', 'rare'],
+      event: ['expired', 'reminded'],
+    },
     ...{ target: ['user:robot@example.com', 'user:7@example.com'], resource_id: ['$busy', '$one'] },
     ...{ organization_id: named.organization_id, ...time },
   },
@@ -61,7 +81,11 @@ const asked: { text: string; values: unknown[] }[] = []
 const real = pg.Client.prototype.query
 
 beforeAll(async () => {
-  api = await testApi({ log: (line) => { if (line.includes('"err"')) console.log(line.slice(0, 600)) } })
+  api = await testApi({
+    log: (line) => {
+      if (line.includes('"err"')) console.log(line.slice(0, 600))
+    },
+  })
   values = await fill(api.sql, Number(process.env.LAPSE_TEST_LIST_ROWS ?? 150_000))
   reader = new pg.Client({
     connectionString: api.ownerUrl,
@@ -76,7 +100,8 @@ beforeAll(async () => {
   // What the API asks PostgreSQL, as it asks it.
   pg.Client.prototype.query = function (this: pg.Client, ...args: Parameters<typeof real>) {
     const [query] = args as unknown as [{ text?: string; values?: unknown[] }]
-    if (this !== reader && /^\s*(SELECT|WITH)/.test(query?.text ?? '')) asked.push({ text: query.text ?? '', values: query.values ?? [] })
+    if (this !== reader && /^\s*(SELECT|WITH)/.test(query?.text ?? ''))
+      asked.push({ text: query.text ?? '', values: query.values ?? [] })
     return real.apply(this, args)
   } as typeof real
 }, 120_000)
@@ -116,8 +141,12 @@ const planOf = async ({ text, values }: { text: string; values: unknown[] }) => 
       node['Actual Loops']
     return {
       read: scans.reduce((sum, node) => sum + read(node), 0),
-      whole: scans.filter((node) => node['Node Type'] === 'Seq Scan' && read(node) > manyRows).map((node) => node['Relation Name']),
-      plan: scans.map((node) => [node['Node Type'], node['Index Name'] ?? node['Relation Name'], read(node), node['Actual Loops']].join(' ')),
+      whole: scans
+        .filter((node) => node['Node Type'] === 'Seq Scan' && read(node) > manyRows)
+        .map((node) => node['Relation Name']),
+      plan: scans.map((node) =>
+        [node['Node Type'], node['Index Name'] ?? node['Relation Name'], read(node), node['Actual Loops']].join(' '),
+      ),
     }
   } finally {
     await reader.query('DEALLOCATE one')
@@ -131,7 +160,11 @@ const combinationsOf = (filters: Filters): string[] => {
   for (let subset = 0; subset < 2 ** names.length; subset++) {
     const chosen = names.filter((_, i) => subset & (1 << i))
     const picks = [(i: number) => (i + chosen.length + subset) % 2]
-    if (chosen.length <= 2) picks.push(() => 0, () => 1)
+    if (chosen.length <= 2)
+      picks.push(
+        () => 0,
+        () => 1,
+      )
     for (const pick of picks) {
       const query = new URLSearchParams({ limit: '50' })
       chosen.forEach((name, i) => {
@@ -161,31 +194,40 @@ describe('every list', () => {
     )
   })
 
-  it.each(Object.keys(lists))('%s reads by an index, and little, whatever its filters', async (name) => {
-    const worst: { read: number; query: string; plans: string[] } = { read: 0, query: '', plans: [] }
-    let refused = 0
-    // A watch that finds nothing looks again and again.
-    const combinations = combinationsOf(lists[name] ?? {}).filter((query) => !name.endsWith('/watch') || query.split('&').length < 3)
-    for (const query of combinations) {
-      asked.length = 0
-      const path = name.replace('GET ', '').replace('{id}', values.busy ?? '')
-      const { status, body, text } = await api.call('GET', `${path}?${/count$|export$/.test(name) ? query.replace('limit=50&', '').replace('limit=50', '') : query}`)
-      expect([query, status, text]).toEqual([query, expect.toBeOneOf([200, 422, 404]), text])
-      if (status === 422) {
-        expect([query, body.code]).toEqual([query, 'too_broad'])
-        refused++
+  it.each(Object.keys(lists))(
+    '%s reads by an index, and little, whatever its filters',
+    async (name) => {
+      const worst: { read: number; query: string; plans: string[] } = { read: 0, query: '', plans: [] }
+      let refused = 0
+      // A watch that finds nothing looks again and again.
+      const combinations = combinationsOf(lists[name] ?? {}).filter(
+        (query) => !name.endsWith('/watch') || query.split('&').length < 3,
+      )
+      for (const query of combinations) {
+        asked.length = 0
+        const path = name.replace('GET ', '').replace('{id}', values.busy ?? '')
+        const { status, body, text } = await api.call(
+          'GET',
+          `${path}?${/count$|export$/.test(name) ? query.replace('limit=50&', '').replace('limit=50', '') : query}`,
+        )
+        expect([query, status, text]).toEqual([query, expect.toBeOneOf([200, 422, 404]), text])
+        if (status === 422) {
+          expect([query, body.code]).toEqual([query, 'too_broad'])
+          refused++
+        }
+        let read = 0
+        const plans: string[] = []
+        for (const statement of asked.splice(0)) {
+          const found = await planOf(statement)
+          expect([query, found.whole, found.whole.length > 0 && found.plan]).toEqual([query, [], false])
+          read += found.read
+          plans.push(...found.plan)
+        }
+        if (read > worst.read) Object.assign(worst, { read, query, plans })
       }
-      let read = 0
-      const plans: string[] = []
-      for (const statement of asked.splice(0)) {
-        const found = await planOf(statement)
-        expect([query, found.whole, found.whole.length > 0 && found.plan]).toEqual([query, [], false])
-        read += found.read
-        plans.push(...found.plan)
-      }
-      if (read > worst.read) Object.assign(worst, { read, query, plans })
-    }
-    console.log(name, combinations.length, 'refused', refused, worst)
-    expect([worst.query, worst.read]).toEqual([worst.query, expect.toSatisfy((read: number) => read < mostRead)])
-  }, 300_000)
+      console.log(name, combinations.length, 'refused', refused, worst)
+      expect([worst.query, worst.read]).toEqual([worst.query, expect.toSatisfy((read: number) => read < mostRead)])
+    },
+    300_000,
+  )
 })

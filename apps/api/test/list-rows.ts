@@ -88,7 +88,14 @@ export const fill = async (sql: Query, n: number): Promise<Record<string, string
   })
   await sql(`INSERT INTO redemption (resource_id, holder, uses, first_at, last_at)
     SELECT b.id, 'holder-' || i, 1, now(), now() FROM (SELECT id FROM resource ORDER BY id OFFSET 100 LIMIT 1) b, generate_series(1, 5000) i`)
-  for (const table of ['directory_organization', 'directory_user', 'directory_membership', 'webhook_endpoint', 'mail_suppression', 'redemption'])
+  for (const table of [
+    'directory_organization',
+    'directory_user',
+    'directory_membership',
+    'webhook_endpoint',
+    'mail_suppression',
+    'redemption',
+  ])
     await sql(`VACUUM ANALYZE ${table}`)
   const [found] = await sql(`SELECT (SELECT id FROM directory_organization WHERE reference = 'organization-0') AS big,
     (SELECT id FROM directory_organization WHERE reference = 'organization-7') AS small,

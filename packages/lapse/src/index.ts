@@ -22,6 +22,7 @@ export {
   type Channel,
   type Cleaned,
   type CleanupOptions,
+  type Count,
   callMethods,
   canonicalAddress,
   channels,

@@ -8,6 +8,7 @@ import {
   apiToken,
   type Cleaned,
   type CleanupOptions,
+  type Count,
   createDomain,
   DefinitionError,
   type Delivery,
@@ -191,13 +192,19 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     return this.#domain.registry.names
   }
 
-  /** Newest first. */
+  /** Newest first. @throws LapseError `too_broad` */
   list(filter: ResourceFilter = {}, page?: Page): Promise<Resource[]> {
     return this.#domain.resources.list(filter, page)
   }
 
+  /** How many there are. @throws LapseError `too_broad` where `tally` does not know exactly */
   count(filter: ResourceFilter = {}): Promise<number> {
     return this.#domain.resources.count(filter)
+  }
+
+  /** The same, or how many there are at least: 1,000 rows are looked at and no more. */
+  tally(filter: ResourceFilter = {}): Promise<Count> {
+    return this.#domain.resources.tally(filter)
   }
 
   /** The audit, newest first. */

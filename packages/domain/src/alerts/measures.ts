@@ -16,11 +16,12 @@ export const oldestPending = (db: Sql): Promise<{ channel: Channel; ms: number }
       AND (d.leased_until IS NULL OR d.leased_until <= k.at) AND NOT ${alertNotice}
     ORDER BY d.next_attempt_at LIMIT 1) p ON true`)
 
-/** How many have given up within the last hour and are dead still. Notices are not counted. */
+/** How many have given up within the last hour and are dead still, as far as 10,000. Notices are not counted. */
 export const deadLately = async (db: Sql): Promise<number> => {
   const [dead] = await db.$queryRaw<[{ count: number }]>(sql`
-  SELECT count(*)::float8 AS count FROM delivery
-  WHERE status = 'dead' AND settled_at > (SELECT ${now}) - interval '1 hour' AND resource_id IS NOT NULL`)
+  SELECT count(*)::float8 AS count FROM (
+    SELECT FROM delivery WHERE status = 'dead' AND settled_at > (SELECT ${now}) - interval '1 hour' AND resource_id IS NOT NULL
+    ORDER BY settled_at DESC LIMIT 10000) counted`)
   return dead.count
 }
 

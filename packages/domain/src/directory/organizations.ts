@@ -5,7 +5,7 @@ import type { Ground } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import type { Page } from '../resources.ts'
 import type { CascadeVerb } from '../store/cascade.ts'
-import { greatestUuid, leastUuid, type Listed, listAlong, type Way } from '../store/listing.ts'
+import { greatestUuid, type Listed, leastUuid, listAlong, type Way } from '../store/listing.ts'
 import { empty, type Fragment, now, sql } from '../store/live.ts'
 import { deleteMembers } from './membership-store.ts'
 import { isAnId, json, lineOf, logged, named, referenceOf } from './shared.ts'
@@ -207,7 +207,13 @@ const listOrganizations = (db: Sql, filter: OrganizationFilter, { before, limit 
   const state = sql`${status}::lapse_organization_status`
   const way: Way =
     reference !== undefined
-      ? { columns: [], values: [], lanes: sql`(SELECT WHERE false)`, match: status === undefined ? [] : [sql`r.status = ${state}`], besides: [sql`r.reference = ${reference}`] }
+      ? {
+          columns: [],
+          values: [],
+          lanes: sql`(SELECT WHERE false)`,
+          match: status === undefined ? [] : [sql`r.status = ${state}`],
+          besides: [sql`r.reference = ${reference}`],
+        }
       : status !== undefined
         ? { columns: [sql`r.status`], values: [state], match: [] }
         : { columns: [], values: [], match: [] }

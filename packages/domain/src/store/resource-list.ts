@@ -39,7 +39,8 @@ export const laneOf = (row: Fragment): Fragment =>
     WHEN ${row}.starts_at IS NOT NULL THEN 'scheduled' ELSE ${row}.status END)`
 
 /** The same within an organization. No two indexes begin alike: a plan would sort what it finds by the beginning of the other. */
-const ownLaneOf = (row: Fragment): Fragment => sql`(CASE WHEN ${row}.organization_id IS NOT NULL THEN ${laneOf(row)} END)`
+const ownLaneOf = (row: Fragment): Fragment =>
+  sql`(CASE WHEN ${row}.organization_id IS NOT NULL THEN ${laneOf(row)} END)`
 
 const r = sql`r`
 const lane = laneOf(r)

@@ -2,7 +2,7 @@ import { validate as isUuid } from 'uuid'
 import type { Sql } from '../database.ts'
 import { json, logged } from '../directory/shared.ts'
 import type { Page } from '../resources.ts'
-import { greatestUuid, leastUuid, type Listed, listAlong, type Way } from '../store/listing.ts'
+import { greatestUuid, type Listed, leastUuid, listAlong, type Way } from '../store/listing.ts'
 import { empty, type Fragment, milliseconds, now, sql } from '../store/live.ts'
 import type { Cause } from '../store/record.ts'
 import type { EndpointStatus, WebhookEndpoint } from './endpoint.ts'
@@ -38,7 +38,11 @@ export const listEndpoints = (db: Sql, filter: EndpointFilter, { before, limit =
   const state = sql`${status}::lapse_webhook_endpoint_status`
   const way: Way =
     organizationId !== undefined
-      ? { columns: [sql`r.organization_id`], values: [owner], match: status === undefined ? [] : [sql`r.status = ${state}`] }
+      ? {
+          columns: [sql`r.organization_id`],
+          values: [owner],
+          match: status === undefined ? [] : [sql`r.status = ${state}`],
+        }
       : status !== undefined
         ? { columns: [sql`r.status`], values: [state], match: [] }
         : { columns: [], values: [], match: [] }

@@ -202,7 +202,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     return this.#domain.resources.count(filter)
   }
 
-  /** The same, or how many there are at least: 1,000 rows are looked at and no more. */
+  /** The same, or how many there are at least: 5,000 rows are looked at and no more. */
   tally(filter: ResourceFilter = {}): Promise<Count> {
     return this.#domain.resources.tally(filter)
   }

@@ -51,7 +51,7 @@ export const paged = <T extends { readonly id: string }, Out>(
 }
 
 /** Asks for the number besides. */
-export const counted = flag.optional().describe('Adds `count`: how many match in all, as far as 1,000 rows tell.')
+export const counted = flag.optional().describe('Adds `count`: how many match in all, as far as 5,000 rows tell.')
 
 /** What that adds to a page. */
 export const tally = {
@@ -59,7 +59,7 @@ export const tally = {
   at_least: z
     .literal(true)
     .optional()
-    .describe('There may be more than `count`: 1,000 rows are looked at and no more.'),
+    .describe('There may be more than `count`: 5,000 rows are looked at and no more.'),
 }
 
 export const tallyOut = (tally: { readonly count: number; readonly atLeast: boolean } | undefined) =>

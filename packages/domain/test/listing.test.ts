@@ -27,7 +27,9 @@ it('what no index has together is refused when it would take too much, naming th
   const refused = resources.list({ scope: 'wide', subject: 'everybody', reference: undefined, kind: 'membership' })
   await expect(refused).resolves.toMatchObject([{ id: graced.id }])
   await many('other', 1_100)
-  await expect(resources.list({ scope: 'wide', subject: 'everybody', live: true }, { limit: 1 })).resolves.toHaveLength(1)
+  await expect(resources.list({ scope: 'wide', subject: 'everybody', live: true }, { limit: 1 })).resolves.toHaveLength(
+    1,
+  )
   const both = { scope: 'wide', subject: 'everybody' }
   const page = await resources.list(both, { limit: 1_100 })
   expect(new Set(page.map(({ scope, subject }) => `${scope} ${subject}`))).toEqual(new Set(['wide everybody']))
@@ -47,15 +49,22 @@ it('a count says how many there are, or at least', async () => {
 
 it("an organization's deliveries from before their owner was written down are found, before and after that is made up for", async () => {
   const { id: organization } = await organizations.create({ name: 'Acme' })
-  const { resource } = await resources.issue({ kind: 'membership', organization, payload: { email: 'ada@example.com' } })
+  const { resource } = await resources.issue({
+    kind: 'membership',
+    organization,
+    payload: { email: 'ada@example.com' },
+  })
   // As the version before has left it, an hour ago; the column came half an hour ago.
   await sql(
     `UPDATE delivery SET organization_id = NULL, id = (lpad(to_hex((extract(epoch FROM now() - interval '1 hour') * 1000)::bigint), 12, '0')
       || '70008' || lpad('1', 15, '0'))::uuid WHERE resource_id = $1`,
     [resource.id],
   )
-  await sql(`UPDATE _prisma_migrations SET finished_at = now() - interval '30 minutes' WHERE migration_name LIKE '%_delivery_lanes'`)
-  const listed = async () => (await deliveries.list({ organizationId: organization })).map(({ resourceId }) => resourceId)
+  await sql(
+    `UPDATE _prisma_migrations SET finished_at = now() - interval '30 minutes' WHERE migration_name LIKE '%_delivery_lanes'`,
+  )
+  const listed = async () =>
+    (await deliveries.list({ organizationId: organization })).map(({ resourceId }) => resourceId)
   expect(await listed()).toEqual([resource.id])
   await domain.cleanUp()
   expect(await sql('SELECT organization_id FROM delivery WHERE resource_id = $1', [resource.id])).toEqual([

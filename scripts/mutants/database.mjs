@@ -3,6 +3,7 @@ const init = 'prisma/migrations/20261121080000_init/migration.sql'
 const people = 'prisma/migrations/20261121110000_people/migration.sql'
 const effects = 'prisma/migrations/20261121180000_side_effects/migration.sql'
 const constraints = 'packages/domain/test/constraints.test.ts'
+const listing = 'packages/domain/test/listing.test.ts'
 
 /** What PostgreSQL holds, whatever the code above it does. */
 export const database = [
@@ -125,5 +126,29 @@ export const database = [
     find: 'FROM idempotency_key WHERE owner = ${owner} AND key = ${key}`,',
     put: 'FROM idempotency_key WHERE ${owner} IS NOT NULL AND key = ${key}`,',
     test: ['packages/domain/test/idempotency.test.ts', 'is kept apart for each owner'],
+  },
+  {
+    name: 'list-cut-short',
+    guard: 'A list that has not looked at everything is refused, and not cut short',
+    file: 'packages/domain/src/store/listing.ts',
+    find: 'stoppedAt: shown.length < limit ? (rows[0]?.stoppedAt ?? null) : null }',
+    put: 'stoppedAt: null }',
+    test: [listing, 'what no index has together'],
+  },
+  {
+    name: 'list-unswept',
+    guard: 'What nobody has advanced yet is in the list of the status that it is seen in',
+    file: 'packages/domain/src/store/resource-list.ts',
+    find: 'moved(filter) ? { besides: unswept(lanes) } : {}',
+    put: '{}',
+    test: [listing, 'what no index has together'],
+  },
+  {
+    name: 'delivery-owners-unserved',
+    guard: "Until old deliveries have their owner, an organization's list goes by resources and endpoints",
+    file: 'packages/domain/src/store/delivery-list.ts',
+    find: 'const isOf = served ? isOwnedBy : belongsTo',
+    put: 'const isOf = isOwnedBy',
+    test: [listing, "an organization's deliveries from before"],
   },
 ]

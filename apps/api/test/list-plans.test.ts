@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Body, testApi } from './api.ts'
+import { type Body, testApi, token } from './api.ts'
 import { fill } from './list-rows.ts'
 
 /** A table with fewer rows may be read whole. */
@@ -86,7 +86,7 @@ beforeAll(async () => {
       if (line.includes('"err"')) console.log(line.slice(0, 600))
     },
   })
-  values = await fill(api.sql, Number(process.env.LAPSE_TEST_LIST_ROWS ?? 150_000))
+  values = await fill(api.sql, Number(process.env.LAPSE_TEST_LIST_ROWS ?? 60_000))
   reader = new pg.Client({
     connectionString: api.ownerUrl,
     // As every session of ours has it.
@@ -199,6 +199,7 @@ describe('every list', () => {
     async (name) => {
       const worst: { read: number; query: string; plans: string[] } = { read: 0, query: '', plans: [] }
       let refused = 0
+      const streams = name.endsWith('/export') || name.endsWith('/watch')
       // A watch that finds nothing looks again and again.
       const combinations = combinationsOf(lists[name] ?? {}).filter(
         (query) => !name.endsWith('/watch') || query.split('&').length < 3,
@@ -206,10 +207,10 @@ describe('every list', () => {
       for (const query of combinations) {
         asked.length = 0
         const path = name.replace('GET ', '').replace('{id}', values.busy ?? '')
-        const { status, body, text } = await api.call(
-          'GET',
-          `${path}?${/count$|export$/.test(name) ? query.replace('limit=50&', '').replace('limit=50', '') : query}`,
-        )
+        const asIs = name.endsWith('/count') || name.endsWith('/export') ? query.replace(/&?limit=50&?/, '') : query
+        const response = await fetch(`${api.url}${path}?${asIs}`, { headers: { authorization: `Bearer ${token}` } })
+        const [status, text] = [response.status, await response.text()]
+        const body: Body = status === 422 ? JSON.parse(text) : undefined
         expect([query, status, text]).toEqual([query, expect.toBeOneOf([200, 422, 404]), text])
         if (status === 422) {
           expect([query, body.code]).toEqual([query, 'too_broad'])
@@ -220,12 +221,13 @@ describe('every list', () => {
         for (const statement of asked.splice(0)) {
           const found = await planOf(statement)
           expect([query, found.whole, found.whole.length > 0 && found.plan]).toEqual([query, [], false])
-          read += found.read
+          // An export reads page after page, and a watch looks until it finds something.
+          read = streams ? Math.max(read, found.read) : read + found.read
           plans.push(...found.plan)
         }
         if (read > worst.read) Object.assign(worst, { read, query, plans })
       }
-      console.log(name, combinations.length, 'refused', refused, worst)
+      expect(refused).toBeLessThan(combinations.length / 2)
       expect([worst.query, worst.read]).toEqual([worst.query, expect.toSatisfy((read: number) => read < mostRead)])
     },
     300_000,

@@ -2,6 +2,7 @@ import type { Sql } from './database.ts'
 import { purgeAnswers } from './idempotency.ts'
 import { purgeNotices } from './ledger.ts'
 import { purgeLanes } from './outbox/circuits.ts'
+import { fillOwners } from './store/delivery-owners.ts'
 import { purgeDependents, purgeResources } from './store/purge.ts'
 import type { Cause } from './store/record.ts'
 
@@ -45,7 +46,8 @@ export const cleanUp = async (
   const answers = await batches(limit, until, (most) => purgeAnswers(db, most))
   const notices = await batches(limit, until, (most) => purgeNotices(db, most))
   const lanes = await batches(limit, until, (most) => purgeLanes(db, most))
-  const done = resources.done && answers.done && notices.done && lanes.done
+  const owners = await fillOwners(db, until)
+  const done = resources.done && answers.done && notices.done && lanes.done && owners
   return { removed, answers: answers.count, notices: notices.count, done }
 }
 

@@ -5,10 +5,11 @@ import { LapseError } from './errors.ts'
 import type { Channel } from './kind.ts'
 import { probed } from './outbox/circuits.ts'
 import { shareOf } from './outbox/lanes.ts'
-import { deliveryConditions, deliveryFields, leastId } from './store/delivery-list.ts'
+import { belongsTo, deliveryConditions, deliveryFields } from './store/delivery-list.ts'
 import { eraseEnclosed } from './store/enclosed.ts'
 import { empty, type Fragment, join, now, sql } from './store/live.ts'
 import type { Owed } from './store/record.ts'
+import { leastId } from './store/uuid-time.ts'
 
 export const deliveryStatuses = ['pending', 'sent', 'failed', 'dead', 'cancelled'] as const
 export type DeliveryStatus = (typeof deliveryStatuses)[number]
@@ -125,7 +126,7 @@ export const retryDead = async (
     throw new LapseError('invalid', { field: 'after', detail: 'Take it from the answer before.' })
   const { since, until, ...rest } = filter
   const conditions = [
-    ...deliveryConditions(sql`d`, { ...rest, status: 'dead' }),
+    ...deliveryConditions(sql`d`, { ...rest, status: 'dead' }, belongsTo),
     ...(since === undefined ? [] : [sql`d.id >= ${leastId(since)}::uuid`]),
     ...(until === undefined ? [] : [sql`d.id < ${leastId(until)}::uuid`]),
     ...(after === undefined ? [] : [sql`d.id > ${after}::uuid`]),

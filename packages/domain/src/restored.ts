@@ -133,8 +133,8 @@ export const listRewound = (
   { after = '00000000-0000-0000-0000-000000000000', limit }: { after?: string | undefined; limit: number },
 ): Promise<RewoundResource[]> =>
   db.$queryRaw(sql`
-  SELECT DISTINCT ON (r.id) r.id, r.kind, r.reference, r.subject, e.data ->> 'was' AS was,
+  SELECT DISTINCT ON (e.resource_id) r.id, r.kind, r.reference, r.subject, e.data ->> 'was' AS was,
     ${seenStatus(sql`r`, sql`c.at`)} AS status, ${isLive(sql`r`, sql`c.at`)} AS live
   FROM event e JOIN resource r ON r.id = e.resource_id, (SELECT ${now} AS at) c
-  WHERE e.type = 'rewound' AND e.at > ${instant(since.getTime())} AND r.id > ${after}::uuid
-  ORDER BY r.id, e.id DESC LIMIT ${limit}::int`)
+  WHERE e.type = 'rewound' AND e.at > ${instant(since.getTime())} AND e.resource_id > ${after}::uuid
+  ORDER BY e.resource_id, e.id DESC LIMIT ${limit}::int`)

@@ -211,7 +211,7 @@ it('C3: at exactly T all reads and all layers agree that it has ended; a millise
   const layers = async () => {
     const row = await read(id)
     const listed = await listResources(database, filter, { limit: 1_000 })
-    const counted = await countResources(database, { ...filter, status: 'active' })
+    const { count: counted } = await countResources(database, { ...filter, status: 'active' })
     return [
       row?.live,
       row?.seen === 'active',

@@ -24,6 +24,7 @@ export {
   type Channel,
   type Cleaned,
   type CleanupOptions,
+  type Count,
   callMethods,
   canonicalAddress,
   channels,

@@ -9,6 +9,7 @@ import {
   type Circuit,
   type Cleaned,
   type CleanupOptions,
+  type Count,
   createDomain,
   DefinitionError,
   type Delivery,
@@ -199,13 +200,19 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
     return this.#domain.registry.names
   }
 
-  /** Newest first. */
+  /** Newest first. @throws LapseError `too_broad` */
   list(filter: ResourceFilter = {}, page?: Page): Promise<Resource[]> {
     return this.#domain.resources.list(filter, page)
   }
 
+  /** How many there are. @throws LapseError `too_broad` where `tally` does not know exactly */
   count(filter: ResourceFilter = {}): Promise<number> {
     return this.#domain.resources.count(filter)
+  }
+
+  /** The same, or how many there are at least: 5,000 rows are looked at and no more. */
+  tally(filter: ResourceFilter = {}): Promise<Count> {
+    return this.#domain.resources.tally(filter)
   }
 
   /** The audit, newest first. */

@@ -49,3 +49,18 @@ export const paged = <T extends { readonly id: string }, Out>(
   const last = shown.length < rows.length ? shown.at(-1) : undefined
   return { items: shown.map(show), next_cursor: last ? Buffer.from(last.id).toString('base64url') : null }
 }
+
+/** Asks for the number besides. */
+export const counted = flag.optional().describe('Adds `count`: how many match in all, as far as 5,000 rows tell.')
+
+/** What that adds to a page. */
+export const tally = {
+  count: z.int().optional().describe('With `count=true`.'),
+  at_least: z
+    .literal(true)
+    .optional()
+    .describe('There may be more than `count`: 5,000 rows are looked at and no more.'),
+}
+
+export const tallyOut = (tally: { readonly count: number; readonly atLeast: boolean } | undefined) =>
+  tally && { count: tally.count, ...(tally.atLeast && { at_least: true as const }) }

@@ -6,7 +6,7 @@ import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { lifetime, lifetimeOf, reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { flag, id, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { flag, id, nextCursor, page, paged, pageOf, tally } from '../http/query.ts'
 import { byOf } from '../http/who.ts'
 import {
   Access,
@@ -294,13 +294,17 @@ export const accessGrantRoutes = (app: App, { lapse, once }: Context): void => {
       schema: {
         ...operation('access-grants', 'countAccessGrants', 'Count grants', 'As many as the list has.'),
         querystring: z.strictObject({ ...grantFilter, live }),
-        response: { 200: answer('How many.', z.object({ count: z.int() })), ...problems(422) },
+        response: {
+          200: answer('How many.', z.object({ count: z.int(), at_least: tally.at_least })),
+          ...problems(422),
+        },
       },
     },
     async (request) => {
       const { organization_id, ...rest } = request.query
       const filter = { ...rest, organizationId: ownOrganizationId(request, organization_id) }
-      return { count: await lapse.accessGrants.count(filter) }
+      const { count, atLeast } = await lapse.accessGrants.tally(filter)
+      return { count, ...(atLeast && { at_least: true as const }) }
     },
   )
 

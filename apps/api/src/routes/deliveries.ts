@@ -23,8 +23,8 @@ const filters = {
   target: text(500).optional().describe("An address, an endpoint's id, a handler's name."),
   resource_id: id.optional(),
   organization_id: id.optional().describe('Of what was issued in it; webhooks of its own endpoints.'),
-  since: instant.optional().describe('Created at this instant or later.'),
-  until: instant.optional().describe('Created before this instant.'),
+  since: instant.optional().describe('Written down at this instant or later.'),
+  until: instant.optional().describe('Written down before this instant.'),
 }
 
 type Filters = { [F in keyof typeof filters]?: z.infer<(typeof filters)[F]> }

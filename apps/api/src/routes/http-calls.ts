@@ -5,7 +5,7 @@ import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { json, lifetime, lifetimeOf, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { nextCursor, page, paged, pageOf, tally, tallyOut } from '../http/query.ts'
 import { byOf } from '../http/who.ts'
 import {
   ChangedHttpCall,
@@ -15,7 +15,7 @@ import {
   LoggedHttpCall,
   loggedHttpCallOut,
 } from '../wire/http-call.ts'
-import { count, filters, organization } from './resources.ts'
+import { filters, organization } from './resources.ts'
 import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Reason, Renewal } from './verbs.ts'
 
@@ -112,7 +112,7 @@ export const httpCallRoutes = (app: App, { lapse, once }: Context): void => {
           ...page,
         }),
         response: {
-          200: answer('A page.', z.object({ items: z.array(HttpCall), next_cursor: nextCursor, count })),
+          200: answer('A page.', z.object({ items: z.array(HttpCall), next_cursor: nextCursor, ...tally })),
           ...problems(422),
         },
       },
@@ -123,9 +123,9 @@ export const httpCallRoutes = (app: App, { lapse, once }: Context): void => {
       const filter = { ...rest, organizationId: ownOrganizationId(request, asked) }
       const [rows, total] = await Promise.all([
         lapse.httpCalls.list(filter, pageOf(query)),
-        counted ? lapse.count({ ...filter, kind: 'http-call' }) : undefined,
+        counted ? lapse.tally({ ...filter, kind: 'http-call' }) : undefined,
       ])
-      return { ...paged(rows, query, httpCallOut), ...(total !== undefined && { count: total }) }
+      return { ...paged(rows, query, httpCallOut), ...tallyOut(total) }
     },
   )
 

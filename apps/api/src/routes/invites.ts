@@ -15,14 +15,13 @@ import { example, optional } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { forHost, lifetime, lifetimeOf, required, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { flag, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { counted as countedFlag, flag, nextCursor, page, paged, pageOf, tally, tallyOut } from '../http/query.ts'
 import { selectorOf } from '../http/redemption.ts'
 import { byOf, isHost, signedIn } from '../http/who.ts'
 import { changedInviteOut, delivers, Invite, IssuedInvite, inviteOut, Joined, joinedOut } from '../wire/invite.ts'
 import { role } from '../wire/membership.ts'
 import { statuses } from '../wire/resource.ts'
 import { organizationIdOf } from './organizations.ts'
-import { count } from './resources.ts'
 import { type App, answer, byId, operation, type PeopleContext } from './route.ts'
 import { Nothing, Reason, unlessUnknown } from './verbs.ts'
 
@@ -74,7 +73,7 @@ const filters = {
   email: email.optional(),
   status: z.enum(statuses).optional().describe('By the database clock, swept or not.'),
   live: flag.optional().describe('Only what may be accepted now, or only what may not.'),
-  count: flag.optional().describe('Adds `count`: how many match in all.'),
+  count: countedFlag,
 }
 
 /** Invites in their own words: invite, resend, withdraw, accept, decline. */
@@ -149,7 +148,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
         ...operation('invites', 'listInvites', 'List invites', 'The newest first.'),
         querystring: z.strictObject({ ...filters, ...page }),
         response: {
-          200: answer('A page.', z.object({ items: z.array(Invite), next_cursor: nextCursor, count })),
+          200: answer('A page.', z.object({ items: z.array(Invite), next_cursor: nextCursor, ...tally })),
           ...problems(403, 422),
         },
       },
@@ -166,9 +165,9 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
       }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)) as Promise<LapseInvite[]>,
-        counted ? lapse.count(filter) : undefined,
+        counted ? lapse.tally(filter) : undefined,
       ])
-      return { ...paged(rows, query, inviteOut), ...(total !== undefined && { count: total }) }
+      return { ...paged(rows, query, inviteOut), ...tallyOut(total) }
     },
   )
 

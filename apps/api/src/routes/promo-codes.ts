@@ -5,7 +5,18 @@ import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { lifetime, lifetimeOf, payload, start, startOf, text, uses } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { flag, id, nextCursor, page, paged, pageOf, pageOfTexts } from '../http/query.ts'
+import {
+  counted as countedFlag,
+  flag,
+  id,
+  nextCursor,
+  page,
+  paged,
+  pageOf,
+  pageOfTexts,
+  tally,
+  tallyOut,
+} from '../http/query.ts'
 import { byOf } from '../http/who.ts'
 import {
   ChangedPromoCode,
@@ -19,7 +30,7 @@ import {
   verdictOut,
 } from '../wire/promo-code.ts'
 import { statuses } from '../wire/resource.ts'
-import { count, organization } from './resources.ts'
+import { organization } from './resources.ts'
 import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Reason, Renewal } from './verbs.ts'
 
@@ -58,7 +69,7 @@ const filters = {
   organization_id: id.optional(),
   status: z.enum(statuses).optional().describe('By the database clock, swept or not.'),
   live: flag.optional().describe('Only what may be redeemed now, or only what may not.'),
-  count: flag.optional().describe('Adds `count`: how many match in all.'),
+  count: countedFlag,
 }
 
 /** Promo codes in their own words: create, check, redeem. */
@@ -112,7 +123,7 @@ export const promoCodeRoutes = (app: App, { lapse, once }: Context): void => {
         ...operation('promo-codes', 'listPromoCodes', 'List promo codes', 'The newest first.'),
         querystring: z.strictObject({ ...filters, ...page }),
         response: {
-          200: answer('A page.', z.object({ items: z.array(PromoCode), next_cursor: nextCursor, count })),
+          200: answer('A page.', z.object({ items: z.array(PromoCode), next_cursor: nextCursor, ...tally })),
           ...problems(422),
         },
       },
@@ -125,9 +136,9 @@ export const promoCodeRoutes = (app: App, { lapse, once }: Context): void => {
       const filter = { ...rest, organizationId, reference, kind: 'promo-code' }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)) as Promise<LapsePromoCode[]>,
-        counted ? lapse.count(filter) : undefined,
+        counted ? lapse.tally(filter) : undefined,
       ])
-      return { ...paged(rows, query, promoCodeOut), ...(total !== undefined && { count: total }) }
+      return { ...paged(rows, query, promoCodeOut), ...tallyOut(total) }
     },
   )
 

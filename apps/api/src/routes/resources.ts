@@ -5,7 +5,7 @@ import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, payload, start, startOf, text, uses } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { flag, id, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { counted as countedFlag, flag, id, nextCursor, page, paged, pageOf, tally, tallyOut } from '../http/query.ts'
 import { byOf } from '../http/who.ts'
 import { ChangedResource, changedOut, Resource, resourceOut, statuses } from '../wire/resource.ts'
 import { type App, answer, byId, type Context, operation } from './route.ts'
@@ -53,12 +53,10 @@ export const filters = {
   scope: text(200).optional(),
   organization_id: id.optional(),
   subject: text(200).optional(),
-  count: flag.optional().describe('Adds `count`: how many match in all.'),
+  count: countedFlag,
 }
 
 export const ListQuery = z.strictObject({ kind: text(200).optional(), ...filters, ...page })
-
-export const count = z.int().optional().describe('With `count=true`.')
 
 export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
@@ -124,7 +122,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
         ...operation('resources', 'listResources', 'List resources', 'The newest first.'),
         querystring: ListQuery,
         response: {
-          200: answer('A page.', z.object({ items: z.array(Resource), next_cursor: nextCursor, count })),
+          200: answer('A page.', z.object({ items: z.array(Resource), next_cursor: nextCursor, ...tally })),
           ...problems(422),
         },
       },
@@ -135,9 +133,9 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
       const filter = { ...rest, organizationId: ownOrganizationId(request, organizationId) }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
-        counted ? lapse.count(filter) : undefined,
+        counted ? lapse.tally(filter) : undefined,
       ])
-      return { ...paged(rows, query, resourceOut), ...(total !== undefined && { count: total }) }
+      return { ...paged(rows, query, resourceOut), ...tallyOut(total) }
     },
   )
 

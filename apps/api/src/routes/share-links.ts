@@ -7,7 +7,7 @@ import { idempotent } from '../http/idempotency.ts'
 import { forHost, lifetime, lifetimeOf, text, uses } from '../http/input.ts'
 import { createOpen } from '../http/opening.ts'
 import { problems } from '../http/problem.ts'
-import { flag, id, nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { counted as countedFlag, flag, id, nextCursor, page, paged, pageOf, tally, tallyOut } from '../http/query.ts'
 import { byOf, isHost, ownerOf } from '../http/who.ts'
 import { statuses } from '../wire/resource.ts'
 import {
@@ -19,7 +19,7 @@ import {
   sharedOut,
   shareLinkOut,
 } from '../wire/share-link.ts'
-import { count, organization } from './resources.ts'
+import { organization } from './resources.ts'
 import { type App, answer, byId, operation, type PeopleContext } from './route.ts'
 import { Reason, Renewal } from './verbs.ts'
 
@@ -77,7 +77,7 @@ const filters = {
   organization_id: id.optional(),
   status: z.enum(statuses).optional().describe('By the database clock, swept or not.'),
   live: flag.optional().describe('Only what is open, or only what is over.'),
-  count: flag.optional().describe('Adds `count`: how many match in all.'),
+  count: countedFlag,
 }
 
 /** Share links in their own words: create, unlock, check. */
@@ -133,7 +133,7 @@ export const shareLinkRoutes = (app: App, { lapse, once, redeem, limits, publicU
         ...operation('share-links', 'listShareLinks', 'List share links', 'The newest first; never their tokens.'),
         querystring: z.strictObject({ ...filters, ...page }),
         response: {
-          200: answer('A page.', z.object({ items: z.array(ShareLink), next_cursor: nextCursor, count })),
+          200: answer('A page.', z.object({ items: z.array(ShareLink), next_cursor: nextCursor, ...tally })),
           ...problems(422),
         },
       },
@@ -144,9 +144,9 @@ export const shareLinkRoutes = (app: App, { lapse, once, redeem, limits, publicU
       const filter = { ...rest, organizationId: ownOrganizationId(request, asked), kind: 'share-link' }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)) as Promise<LapseShareLink[]>,
-        counted ? lapse.count(filter) : undefined,
+        counted ? lapse.tally(filter) : undefined,
       ])
-      return { ...paged(rows, query, shareLinkOut), ...(total !== undefined && { count: total }) }
+      return { ...paged(rows, query, shareLinkOut), ...tallyOut(total) }
     },
   )
 

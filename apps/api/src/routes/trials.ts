@@ -5,11 +5,11 @@ import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
-import { nextCursor, page, paged, pageOf } from '../http/query.ts'
+import { nextCursor, page, paged, pageOf, tally, tallyOut } from '../http/query.ts'
 import { byOf } from '../http/who.ts'
 import { deniedOut, unlessDenied } from '../wire/resource.ts'
 import { ChangedTrial, changedTrialOut, Trial, trialOut } from '../wire/trial.ts'
-import { count, filters, organization } from './resources.ts'
+import { filters, organization } from './resources.ts'
 import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Reason, Renewal } from './verbs.ts'
 
@@ -69,7 +69,7 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
         ...operation('trials', 'listTrials', 'List trials', 'The newest first.'),
         querystring: z.strictObject({ ...filters, ...page }),
         response: {
-          200: answer('A page.', z.object({ items: z.array(Trial), next_cursor: nextCursor, count })),
+          200: answer('A page.', z.object({ items: z.array(Trial), next_cursor: nextCursor, ...tally })),
           ...problems(422),
         },
       },
@@ -80,9 +80,9 @@ export const trialRoutes = (app: App, { lapse, once }: Context): void => {
       const filter = { ...rest, organizationId: ownOrganizationId(request, organizationId), kind: 'trial' }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
-        counted ? lapse.count(filter) : undefined,
+        counted ? lapse.tally(filter) : undefined,
       ])
-      return { ...paged(rows, query, trialOut), ...(total !== undefined && { count: total }) }
+      return { ...paged(rows, query, trialOut), ...tallyOut(total) }
     },
   )
 

@@ -1,11 +1,12 @@
 import type { Sql } from '../database.ts'
 import { now, sql } from '../store/live.ts'
 
-/** How many have given up within the last hour and are dead still. Notices are not counted. */
+/** How many have given up within the last hour and are dead still, as far as 10,000. Notices are not counted. */
 export const deadLately = async (db: Sql): Promise<number> => {
   const [dead] = await db.$queryRaw<[{ count: number }]>(sql`
-  SELECT count(*)::float8 AS count FROM delivery
-  WHERE status = 'dead' AND settled_at > (SELECT ${now}) - interval '1 hour' AND resource_id IS NOT NULL`)
+  SELECT count(*)::float8 AS count FROM (
+    SELECT FROM delivery WHERE status = 'dead' AND settled_at > (SELECT ${now}) - interval '1 hour' AND resource_id IS NOT NULL
+    ORDER BY settled_at DESC LIMIT 10000) counted`)
   return dead.count
 }
 

@@ -5,7 +5,7 @@ import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import { type By, manual } from '../input.ts'
 import type { Page } from '../resources.ts'
-import { empty, now, sql } from '../store/live.ts'
+import { now, sql } from '../store/live.ts'
 import type { Cause } from '../store/record.ts'
 import {
   alreadyAMember,
@@ -87,7 +87,7 @@ export class Memberships {
         user !== undefined && sql`user_id = (SELECT id FROM directory_user WHERE ${named(user)})`,
         page.before !== undefined && sql`id < ${page.before}::uuid`,
       ])}
-      ${organization !== undefined && user !== undefined ? empty : sql`ORDER BY id DESC`} LIMIT ${page.limit ?? 50}::int`)
+      ORDER BY ${organization !== undefined && user !== undefined ? sql`organization_id, user_id` : sql`id DESC`} LIMIT ${page.limit ?? 50}::int`)
   }
 
   /** One who falls takes along what they have invited to above their new role. @throws LapseError `invalid`, `not_found` */

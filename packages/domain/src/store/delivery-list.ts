@@ -3,8 +3,10 @@ import type { Sql } from '../database.ts'
 import { LapseError } from '../errors.ts'
 import type { Channel } from '../kind.ts'
 import type { Delivery, DeliveryFilter, DeliveryStatus } from '../ledger.ts'
+import { readOwnersProgress } from './delivery-owners.ts'
 import { greatestUuid, type Listed, leastUuid, listAlong, type Way } from './listing.ts'
 import { type Fragment, sql } from './live.ts'
+import { leastId } from './uuid-time.ts'
 
 const r = sql`r`
 
@@ -15,15 +17,8 @@ export const deliveryFields = (row: Fragment): Fragment =>
 
 const listed: Listed = { table: sql`delivery r`, keys: [sql`r.id`], fields: deliveryFields(r) }
 
-/** The least UUIDv7 of an instant. */
-export const leastId = (at: Date): string => {
-  const time = Math.min(Math.max(0, at.getTime()), 2 ** 48 - 1)
-  const hex = time.toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`
-}
-
 /** What a filter says of a row, but for `since` and `until`: these say between which ids. @throws LapseError `invalid` */
-export const deliveryConditions = (row: Fragment, filter: DeliveryFilter): Fragment[] => {
+export const deliveryConditions = (row: Fragment, filter: DeliveryFilter, isOf = isOwnedBy): Fragment[] => {
   const { status, channel, kind, event, target, resourceId, organizationId } = filter
   if (resourceId !== undefined && !isUuid(resourceId))
     throw new LapseError('invalid', { field: 'resource_id', detail: "Give a resource's id." })
@@ -36,21 +31,32 @@ export const deliveryConditions = (row: Fragment, filter: DeliveryFilter): Fragm
     event !== undefined && sql`split_part(${row}.event, ':', 1) = ${event}`,
     target !== undefined && sql`${row}.target = ${target}`,
     resourceId !== undefined && sql`${row}.resource_id = ${resourceId}::uuid`,
-    organizationId !== undefined && sql`${row}.organization_id = ${organizationId}::uuid`,
+    organizationId !== undefined && isOf(row, organizationId),
   ].filter((condition) => condition !== false)
 }
+
+/** A webhook is its endpoint's: what the host application's own have answered is nobody else's business. */
+const isOwnedBy = (row: Fragment, organizationId: string): Fragment =>
+  sql`${row}.organization_id = ${organizationId}::uuid`
+
+/** The same of what has no owner written down yet. */
+export const belongsTo = (row: Fragment, organizationId: string): Fragment => sql`CASE WHEN ${row}.channel = 'webhook'
+  THEN ${row}.target = ANY (ARRAY(SELECT w.id::text FROM webhook_endpoint w WHERE w.organization_id = ${organizationId}::uuid))
+  ELSE EXISTS (SELECT FROM resource o WHERE o.id = ${row}.resource_id AND o.organization_id = ${organizationId}::uuid) END`
 
 /** In one list of a resource's deliveries, which no index has by their ids. */
 const mostOfResource = 5_000
 
 /** From the narrowest to the widest; the last has every row. */
-const waysTo = (filter: DeliveryFilter): Way[] => {
+const waysTo = (filter: DeliveryFilter, served: boolean): Way[] => {
   const { status, channel, target, resourceId, organizationId } = filter
-  const match = deliveryConditions(r, filter)
+  const isOf = served ? isOwnedBy : belongsTo
+  const match = deliveryConditions(r, filter, isOf)
   const without = (...names: (keyof DeliveryFilter)[]) =>
     deliveryConditions(
       r,
       Object.fromEntries(Object.entries(filter).filter(([name]) => !names.includes(name as keyof DeliveryFilter))),
+      isOf,
     )
   const ways: Way[] = []
   if (resourceId !== undefined)
@@ -60,7 +66,7 @@ const waysTo = (filter: DeliveryFilter): Way[] => {
     })
   if (target !== undefined)
     ways.push({ columns: [sql`r.target`], values: [sql`${target}::text`], match: without('target') })
-  if (organizationId !== undefined)
+  if (organizationId !== undefined && served)
     ways.push({
       columns: [sql`r.organization_id`, sql`r.status`],
       where: sql`r.organization_id IS NOT NULL`,
@@ -83,6 +89,9 @@ const waysTo = (filter: DeliveryFilter): Way[] => {
 
 const statusOf = (status: DeliveryStatus): Fragment => sql`${status}::lapse_delivery_status`
 
+const unserved =
+  'Whose the deliveries are that are older than the last upgrade is being written down: ask again in a few minutes.'
+
 const advice =
   'Add resource_id, target, organization_id, or a status other than sent, bring since and until closer together, or leave out what is not needed.'
 
@@ -101,7 +110,15 @@ export const listDeliveries = async (
   const ends = [before?.toLowerCase(), until && leastId(until)].filter((end) => end !== undefined).sort()
   const below = [ends[0] === undefined ? greatestUuid : sql`${ends[0]}::uuid`]
   const from = [since === undefined ? leastUuid : sql`${leastId(since)}::uuid`]
-  return listAlong(db, listed, waysTo(rest), { below, from, limit }, filter, advice)
+  const served = filter.organizationId === undefined || (await readOwnersProgress(db)).served
+  return listAlong(
+    db,
+    listed,
+    waysTo(rest, served),
+    { below, from, limit },
+    filter,
+    served ? advice : `${unserved} ${advice}`,
+  )
 }
 
 /**

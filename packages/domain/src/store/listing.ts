@@ -57,7 +57,7 @@ export const mostLooked = 1_000
 /** The same in each lane where there are several: all states of one kind look at no more together. */
 const mostInLane = 250
 /** Rows that a count looks at, of all lanes together. */
-export const mostCounted = 1_000
+export const mostCounted = 5_000
 
 const looksOf = ({ lanes, looks = lanes ? mostInLane : mostLooked }: Way, limit: number) => Math.max(looks, limit)
 
@@ -140,7 +140,8 @@ export const countAlong = async (
   way: Way,
   stretch: Omit<Stretch, 'limit'>,
 ): Promise<Count> => {
-  const looks = raw(String(mostCounted))
+  // As a sub-select: a plan that sees so high a number may read the whole of a table that is not large.
+  const looks = sql`(SELECT ${raw(String(mostCounted + 1))})`
   const along = stretchOf(listed, way, { ...stretch, limit: mostCounted })
   const matches = way.match.length > 0 ? sql`(${join([...way.match], ' AND ')})` : sql`true`
   const [row] = await db.$queryRaw<{ count: number; looked: number }[]>(sql`${head(way, { ...stretch, limit: 0 })},
@@ -152,7 +153,8 @@ export const countAlong = async (
     ) r
   )
   SELECT count(*)::float8 AS looked, (count(*) FILTER (WHERE matches))::float8 AS count FROM looked`)
-  return { count: row?.count ?? 0, atLeast: (row?.looked ?? 0) >= mostCounted }
+  const { count = 0, looked = 0 } = row ?? {}
+  return { count: Math.min(count, mostCounted), atLeast: looked > mostCounted }
 }
 
 const each = (parts: readonly Fragment[], write: (part: Fragment) => Fragment): Fragment =>

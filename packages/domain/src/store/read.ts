@@ -111,14 +111,15 @@ export const readClock = async (db: Sql): Promise<Date> => {
 }
 
 /**
- * What should have happened and has not, by kind: how many rows, and how late the first is. `now()` says nothing more, but
+ * What should have happened and has not, by kind: how many rows, and how late the first is; of the 10,000 that are latest. `now()` says nothing more, but
  * the planner knows it, and sees that it need not read the whole table.
  */
 export const overdue = (db: Sql): Promise<{ kind: string; count: number; oldestMs: number }[]> =>
   db.$queryRaw(sql`
   WITH clock AS MATERIALIZED (SELECT ${now} AS at)
   SELECT kind, count(*)::float8 AS count, (extract(epoch FROM (SELECT at FROM clock) - min(due_at)) * 1000)::float8 AS "oldestMs"
-  FROM resource WHERE next_step <> 'purge' AND due_at <= (SELECT at FROM clock) AND due_at <= now()
+  FROM (SELECT kind, due_at FROM resource WHERE next_step <> 'purge' AND due_at <= (SELECT at FROM clock) AND due_at <= now()
+    ORDER BY due_at LIMIT 10000) late
   GROUP BY kind`)
 
 /** A resource and what proves that somebody holds its token. */

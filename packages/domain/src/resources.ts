@@ -29,6 +29,7 @@ import {
   listResources,
   type ResourceFilter,
   readByReference,
+  readWholeResource,
   resourcesById,
   type Selector,
 } from './store/read.ts'
@@ -179,7 +180,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#idOf(kindName, selector)
     if (id === undefined) return { consumed: false, reason: 'unknown' }
-    const row = await this.#act(kind, ['used', 'consumed'], (db) =>
+    const row = await this.#act(kind, id, ['used', 'consumed'], (db) =>
       consumeResource(db, kind, id, manual(by), this.#registry, storableText('holder', holder)),
     )
     if (!row) return { consumed: false, reason: 'unknown' }
@@ -204,7 +205,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const until = { ...endOf(end, ''), laterByMs: end.laterByMs ?? null }
     const id = await this.#existing(kindName, selector)
-    const row = await this.#act(kind, ['renewed'], (db) =>
+    const row = await this.#act(kind, id, ['renewed'], (db) =>
       renewResource(db, kind, id, until, manual(by), this.#registry),
     )
     if (!row) throw new LapseError('not_found')
@@ -227,7 +228,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      await this.#act(kind, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
+      await this.#act(kind, id, ['revoked'], (db) => revokeResource(db, kind, id, manual(by), this.#registry)),
     )
   }
 
@@ -236,7 +237,7 @@ export class Resources {
     const kind = this.#registry.get(kindName)
     const id = await this.#existing(kindName, selector)
     return this.#end(
-      await this.#act(kind, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
+      await this.#act(kind, id, ['expired'], (db) => expireResource(db, kind, id, manual(by), this.#registry)),
     )
   }
 
@@ -299,21 +300,35 @@ export class Resources {
   }
 
   /** One verb on one row, with its hook in the same transaction. What was over but not yet advanced is lapsed on the way. */
-  async #act(kind: Kind, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
-    const [row] = types.some((type) => kind.hooks[type])
-      ? await this.#atomically(async (tx) => {
-          const rows = await run(tx)
-          await runHooks(
-            tx,
-            this.#registry,
-            kind,
-            rows.filter((r) => r.moved),
-          )
-          return rows
-        })
-      : await run(this.#db)
+  async #act(kind: Kind, id: string, types: readonly EventType[], run: (db: Sql) => Promise<TransitionRow[]>) {
+    const over = await this.#overBesideHooks(kind, id)
+    const [row] = over
+      ? [over]
+      : types.some((type) => kind.hooks[type])
+        ? await this.#atomically(async (tx) => {
+            const rows = await run(tx)
+            await runHooks(
+              tx,
+              this.#registry,
+              kind,
+              rows.filter((r) => r.moved),
+            )
+            return rows
+          })
+        : await run(this.#db)
     if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return row
+  }
+
+  /**
+   * The row of a kind with hooks that is over and waits for its hook, which may keep it locked for ten seconds: refused
+   * without waiting for that, as `check` would.
+   */
+  async #overBesideHooks(kind: Kind, id: string): Promise<(TransitionRow & { moved: false }) | undefined> {
+    if (!this.#registry.hasAdvanceHooks(kind)) return undefined
+    const row = await readWholeResource(this.#db, id)
+    if (row?.kind !== kind.name || !hasEnded(row.seen) || hasEnded(row.status)) return undefined
+    return { ...row, moved: false, refusal: 'ended' }
   }
 
   #end(row: TransitionRow | undefined): Change {

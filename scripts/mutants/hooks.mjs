@@ -59,6 +59,14 @@ export const hooks = [
     test: [limits, 'run no hook for a consume'],
   },
   {
+    name: 'refused-beside-a-hook',
+    guard: 'A verb does not wait for the hook of what is over',
+    file: 'packages/domain/src/resources.ts',
+    find: '    if (!this.#registry.hasAdvanceHooks(kind)) return undefined\n',
+    put: '    if (kind) return undefined\n',
+    test: [limits, 'no verb waits for that'],
+  },
+  {
     name: 'batch-halved',
     guard: 'One bad row costs the others of its batch a few calls, and not one each',
     file: advance,

@@ -149,12 +149,12 @@ export class Advancer {
     signal: AbortSignal | undefined,
     attempt: Attempt,
   ): Promise<Advanced> {
-    const limit = Math.min(wanted.limit, this.#limits.get(group) ?? wanted.limit)
+    const narrowed = this.#limits.get(group) ?? batchLimit
+    const limit = Math.min(wanted.limit, narrowed)
     const batch = { ...wanted, limit }
     try {
       const rows = await attempt(batch)
-      if (limit * 2 < batchLimit) this.#limits.set(group, limit * 2)
-      else this.#limits.delete(group)
+      if (limit === narrowed) this.#widen(group, limit * 2)
       return { rows, more: rows.length >= limit, refused: [] }
     } catch (error) {
       if (signal?.aborted) return { ...nothing, more: true }
@@ -168,6 +168,11 @@ export class Advancer {
       const narrowed = await this.#narrow(group, halves(ids), cause, signal, attempt)
       return { ...narrowed, more: ids.length > 0 }
     }
+  }
+
+  #widen(group: Group, limit: number): void {
+    if (limit < batchLimit) this.#limits.set(group, limit)
+    else this.#limits.delete(group)
   }
 
   /**

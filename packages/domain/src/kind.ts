@@ -91,6 +91,9 @@ export interface Happening<P = Payload> {
 /**
  * Runs inside the transition's own transaction, on the whole batch: what it writes commits with the transition, and when
  * it throws, nothing does. It may be called again for the same resource after a failure, never after a success.
+ *
+ * It has ten seconds, and is treated as one that threw after them. `tx` refuses every statement that comes later than that,
+ * or after it has returned: await each one.
  */
 export type Hook<P = Payload> = (
   tx: Prisma.TransactionClient,

@@ -33,7 +33,7 @@ import {
 } from './store/issue.ts'
 import { type Count, exactly } from './store/listing.ts'
 import type { SeenRow } from './store/live.ts'
-import { readByReference, resourcesById, type Selector } from './store/read.ts'
+import { readByReference, readWholeResource, resourcesById, type Selector } from './store/read.ts'
 import { freeReferences, readDeadHolders } from './store/references.ts'
 import { countResources, listResources, type ResourceFilter } from './store/resource-list.ts'
 import {
@@ -338,10 +338,22 @@ export class Resources {
             return rows
           })
         : run(this.#db)
+    const over = await this.#overBesideHooks(kind, id)
     // Inside a transaction it may hold what those before it wait for.
-    const [row] = this.#tx ? await act() : await this.#database.locks.run(id, act)
+    const [row] = over ? [over] : this.#tx ? await act() : await this.#database.locks.run(id, act)
     if (row && !row.moved && row.refusal === 'ended' && !hasEnded(row.status)) await this.#lapseQuietly(kind, row.id)
     return row
+  }
+
+  /**
+   * The row of a kind with hooks that is over and waits for its hook, which may keep it locked for ten seconds: refused
+   * without waiting for that, as `check` would.
+   */
+  async #overBesideHooks(kind: Kind, id: string): Promise<(TransitionRow & { moved: false }) | undefined> {
+    if (!this.#registry.hasAdvanceHooks(kind)) return undefined
+    const row = await readWholeResource(this.#db, id)
+    if (row?.kind !== kind.name || !hasEnded(row.seen) || hasEnded(row.status)) return undefined
+    return { ...row, moved: false, refusal: 'ended' }
   }
 
   #end(row: TransitionRow | undefined): Change {

@@ -52,7 +52,7 @@ const keeper = defineKind({
 })
 
 const kinds = [...hanging, quick, picky, tardy, keeper]
-const { age, changing, company, domain, errors, history, sql } = await testPeople(kinds)
+const { age, changing, company, domain, errors, history, holding, sql } = await testPeople(kinds)
 const { resources } = domain
 await sql('CREATE TABLE note (resource_id uuid); GRANT SELECT, INSERT ON note TO PUBLIC')
 
@@ -115,6 +115,18 @@ describe('kinds whose hooks hang', () => {
     await domain.advance({ trigger: 'sweep' }, ofKind('picky'))
     expect([await endings(ids), calls]).toEqual([20, [20]])
   })
+})
+
+it('what is over is refused while its hook has it locked: no verb waits for that', async () => {
+  const [id = ''] = await over('picky', ['good'])
+  await holding(id, async () => {
+    expect(await resources.consume('picky', id)).toMatchObject({ consumed: false, reason: 'expired' })
+    await expect(resources.renew('picky', id, { expiresInMs: day })).rejects.toMatchObject({ code: 'already_ended' })
+    expect(await resources.revoke('picky', id)).toMatchObject({ moved: false, resource: { status: 'expired' } })
+    expect(await resources.expire('picky', id)).toMatchObject({ moved: false, resource: { status: 'expired' } })
+  })
+  await domain.advance({ trigger: 'sweep' }, ofKind('picky'))
+  expect(await history(id)).toEqual(['issued', 'expired'])
 })
 
 describe('a batch with a bad row', () => {

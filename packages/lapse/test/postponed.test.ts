@@ -1,6 +1,6 @@
 import { testDatabase, testRedis, until } from '@lapse/testkit'
 import pg from 'pg'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createLapse, defineKind } from '../src/index.ts'
 
@@ -31,10 +31,15 @@ afterAll(async () => {
 })
 const errors: unknown[] = []
 const triggers: string[] = []
-const engine = lapse.engine({
-  onError: (error) => errors.push(error),
-  onAdvanced: (_, trigger) => triggers.push(trigger),
-})
+/** One for each test: it knows for a while which jobs have come. */
+const engineOf = () => {
+  const engine = lapse.engine({
+    onError: (error) => errors.push(error),
+    onAdvanced: (_, trigger) => triggers.push(trigger),
+  })
+  onTestFinished(() => engine.stop())
+  return engine
+}
 
 /** Lets time pass, as far as the database is concerned. */
 const age = (id: string, interval: string) =>
@@ -64,6 +69,7 @@ const over = async () => {
 
 describe('what a failing hook has put off', () => {
   it('has a timer for its next try, whoever tried first', async () => {
+    const engine = engineOf()
     const [swept, checked] = [await over(), await over()]
     await engine.sweep()
     for (const id of [swept, checked]) {
@@ -83,10 +89,12 @@ describe('what a failing hook has put off', () => {
     const outcome = await engine.wake('expire', { id: swept, kind: 'failing', version: 1 })
     expect(outcome).toMatchObject({ do: 'retry' })
     expect((outcome as { inMs: number }).inMs).toBeLessThanOrEqual(2_000)
+    engine.stop()
     await owner.query('DELETE FROM resource')
   })
 
   it('is no missed timer when the sweep is the one that ends it', async () => {
+    const engine = engineOf()
     isBroken = false
     expect(await missed()).toBe(false)
     isBroken = true
@@ -110,6 +118,7 @@ describe('what a failing hook has put off', () => {
 
 describe('jobs that a hook keeps waiting', () => {
   it('have fired: what the sweep ends meanwhile was theirs', async () => {
+    const engine = engineOf()
     isBroken = false
     let go = () => {}
     stopped = new Promise((resolve) => {

@@ -35,10 +35,11 @@ it('a hook that takes its time holds up neither the timers of other kinds, nor t
   expect(await wake(waiting)).toMatchObject({ do: 'retry' })
   expect(await wake(byJob)).toEqual({ do: 'done' })
   await ended(byJob?.id ?? '')
-  void engine.sweep()
+  const sweeping = engine.sweep()
   await ended(bySweep?.id ?? '')
   expect(await lapse.check('slow', denied.id)).toMatchObject({ allowed: false, reason: 'expired' })
   expect(await lapse.events({ resourceId: waiting.id, type: 'expired' })).toEqual([])
   release()
   await ended(waiting.id)
+  await sweeping
 })

@@ -132,10 +132,13 @@ export const boundConcurrency = (metrics: Metrics) => {
         for (const leaveOne of held) leaveOne()
       }
       request.holdUntil = (done) => void working.push(done)
-      reply.raw.once('close', () => void leave())
       try {
         await enter(request, held)
+        // A client may have gone while this waited.
+        if (reply.raw.closed) void leave()
+        else reply.raw.once('close', () => void leave())
       } catch (error) {
+        await leave()
         if (!(error instanceof Full)) throw error
         metrics.limited(`concurrent-${request.routeOptions.config.cost}`)
         throw tooManyAtOnce()

@@ -58,29 +58,30 @@ export const accessGrantWatchRoutes = (app: App, { lapse }: Context): void => {
         response: { 200: answer('What has happened since, or nothing yet.', WatchedGrants), ...problems(422) },
       },
     },
-    async (request, reply) => {
+    async (request) => {
       const { organization_id, wait, ...options } = request.query
       const organizationId = ownOrganizationId(request, organization_id)
-      const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
-      const stop = AbortSignal.any([closing.signal, gone.signal])
-      waiting++
-      reply.raw.once('close', () => waiting--)
+      const stop = AbortSignal.any([closing.signal, ...(request.caller.signal ? [request.caller.signal] : [])])
       const begun = performance.now()
-      for (let { cursor } = options; ; ) {
-        const lookedAt = performance.now()
-        const found = await lapse.accessGrants.watch({ ...options, organizationId, cursor })
-        const left = begun + (found.more ? Math.max(wait, longestSearch) : wait) * 1_000 - performance.now()
-        if (found.changes.length > 0 || left <= 0 || stop.aborted) {
-          if (wait > 0) await refuseIfEnded(lapse, request)
-          return watchedOut(found)
+      waiting++
+      try {
+        for (let { cursor } = options; ; ) {
+          const lookedAt = performance.now()
+          const found = await lapse.accessGrants.watch({ ...options, organizationId, cursor })
+          const left = begun + (found.more ? Math.max(wait, longestSearch) : wait) * 1_000 - performance.now()
+          if (found.changes.length > 0 || left <= 0 || stop.aborted) {
+            if (wait > 0) await refuseIfEnded(lapse, request)
+            return watchedOut(found)
+          }
+          cursor = found.cursor
+          // While it searches, as long as the look took: never more than half of the time.
+          const pause = found.more
+            ? Math.max(searchPauseMs, performance.now() - lookedAt)
+            : Math.max(pollMs, waiting * leastMsOfEach)
+          await sleepUnless(stop, Math.min(pause, left))
         }
-        cursor = found.cursor
-        // While it searches, as long as the look took: never more than half of the time.
-        const pause = found.more
-          ? Math.max(searchPauseMs, performance.now() - lookedAt)
-          : Math.max(pollMs, waiting * leastMsOfEach)
-        await sleepUnless(stop, Math.min(pause, left))
+      } finally {
+        waiting--
       }
     },
   )

@@ -1,4 +1,4 @@
-import { testDatabase, testRedis, until } from '@lapse/testkit'
+import { nowSql, testDatabase, testRedis, until } from '@lapse/testkit'
 import pg from 'pg'
 import { afterAll, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -44,7 +44,7 @@ const open = async () => {
   const drain = async () => {
     const jobs = await email.getJobs(['waiting'], 0, full / 2 - 1)
     await owner.query(
-      `UPDATE delivery SET status = 'sent', settled_at = now(), next_attempt_at = NULL WHERE id = ANY ($1::uuid[])`,
+      `UPDATE delivery SET status = 'sent', settled_at = ${nowSql}, next_attempt_at = NULL WHERE id = ANY ($1::uuid[])`,
       [jobs.map((job) => job.data.delivery)],
     )
     await Promise.all(jobs.map((job) => job.remove()))

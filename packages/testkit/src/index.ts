@@ -1,6 +1,7 @@
 export * from './browser.ts'
 export * from './database.ts'
 export * from './inbox.ts'
+export * from './instants.ts'
 export * from './mail-sink.ts'
 export * from './process.ts'
 export { askRedis, type PrivateRedis, privateRedis, testRedis, tlsFiles } from './redis.ts'

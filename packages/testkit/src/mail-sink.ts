@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import { afterFile } from './after-file.ts'
+import { stopwatch } from './stopwatch.ts'
 
 export interface SunkMail {
   readonly messageId: string
@@ -32,9 +33,7 @@ export interface MailSink {
 export const mailSink = async (): Promise<MailSink> => {
   const mails: SunkMail[] = []
   const seen: SunkMail[] = []
-  const beats = [performance.now(), performance.now()]
-  // What is read now has come after the second to last beat, or it would have been read then.
-  const beating = setInterval(() => beats.push(performance.now()) > 2 && beats.shift(), 2)
+  const clock = stopwatch()
   const refusal = (about: Parameters<MailSink['refuse']>[0]) => {
     const code = sink.refuse(about)
     return code === undefined ? undefined : Object.assign(new Error('refused by the test'), { responseCode: code })
@@ -55,7 +54,7 @@ export const mailSink = async (): Promise<MailSink> => {
         to: envelope.rcptTo.map(({ address }) => address),
         raw,
         at: performance.now(),
-        notBefore: beats[0] ?? 0,
+        notBefore: clock.notBefore(),
       }
       seen.push(mail)
       const refused = refusal({ data: raw })
@@ -68,7 +67,7 @@ export const mailSink = async (): Promise<MailSink> => {
   server.on('error', () => {})
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   afterFile(async () => {
-    clearInterval(beating)
+    clock.stop()
     await new Promise<void>((resolve) => server.close(resolve))
   })
   const sink: MailSink = {
@@ -94,7 +93,7 @@ const textOf = async (stream: AsyncIterable<unknown>): Promise<string | undefine
   }
 }
 
-/** How many of these were certainly there within one second, whichever second that is. */
+/** How many of these were certainly there within one second, whichever second that is. The first comes first. */
 export const fullestSecond = (mails: readonly Pick<SunkMail, 'at' | 'notBefore'>[]): number => {
   let most = 0
   for (let first = 0, end = 0; first < mails.length; first++) {

@@ -75,7 +75,7 @@ export const testDomain = async (kinds: readonly Kind[]) => {
           WHERE datname = current_database() AND NOT granted`)
         return rows.length >= statements
       }
-      await until(waiting, { timeout: 5_000, what: `${statements} statements waiting for a lock` })
+      await until(waiting, { what: `${statements} statements waiting for a lock` })
     },
     /** Types of what happened to it, the oldest first. */
     history: async (id: string): Promise<string[]> => {

@@ -1,5 +1,6 @@
 export * from './browser.ts'
 export * from './database.ts'
+export { freePort } from './free-port.ts'
 export * from './inbox.ts'
 export * from './instants.ts'
 export * from './mail-sink.ts'

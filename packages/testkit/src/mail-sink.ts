@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SMTPServer } from 'smtp-server'
 import { afterFile } from './after-file.ts'
 import { stopwatch } from './stopwatch.ts'
@@ -29,8 +30,11 @@ export interface MailSink {
   refuse: (about: { recipient?: string; sender?: string; data?: string }) => number | undefined
 }
 
-/** A mail server for those who count: it keeps mails as they came, and says when. Gone after the test file. */
-export const mailSink = async (): Promise<MailSink> => {
+/**
+ * A mail server for those who count: it keeps mails as they came, and says when. Gone after the test file.
+ * @param options.acceptMs how long it takes to accept each, of any number at once.
+ */
+export const mailSink = async ({ acceptMs = 0 }: { acceptMs?: number } = {}): Promise<MailSink> => {
   const mails: SunkMail[] = []
   const seen: SunkMail[] = []
   const clock = stopwatch()
@@ -57,6 +61,7 @@ export const mailSink = async (): Promise<MailSink> => {
         notBefore: clock.notBefore(),
       }
       seen.push(mail)
+      if (acceptMs > 0) await sleep(acceptMs)
       const refused = refusal({ data: raw })
       if (refused) return done(refused)
       mails.push(mail)

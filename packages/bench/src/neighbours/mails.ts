@@ -29,7 +29,7 @@ const notices = (name: string, few: number, many: number, acceptMs: number): Nei
           return () => mail.arrivals.of(email, pace.withinMs)
         })
       }
-      return compared(quiet, async () => {
+      const result = await compared(quiet, async () => {
         const draft = (i: number) => ({
           ...{ kind: 'bench-mailed', expires_in: week, payload: { email: `notice-${i}@example.com` } },
         })
@@ -43,6 +43,9 @@ const notices = (name: string, few: number, many: number, acceptMs: number): Nei
         const pending = `SELECT count(*)::int AS n FROM delivery WHERE resource_id = ANY ($1)`
         while ((await ground.owner.query(pending, [ids])).rows[0].n < ids.length) await sleep(100)
       })
+      const unsent = `SELECT count(*)::int AS n FROM delivery WHERE channel = 'email' AND settled_at IS NULL`
+      const { n } = (await ground.owner.query(unsent)).rows[0]
+      return { ...result, notes: `${n.toLocaleString('en')} mails unsent at the end` }
     },
   }
 }

@@ -6,8 +6,8 @@ const port = 25_353
 
 /** For processes that are to ask it: whatever resolves through `dns.Resolver` does. */
 export const preloadOf = (): Record<string, string> => ({
-  NODE_OPTIONS: `--import=${fileURLToPath(new URL('./private-names.js', import.meta.url))}`,
-  BENCH_NAME_SERVER: `127.0.0.1:${port}`,
+  NODE_OPTIONS: `--import=${fileURLToPath(new URL('../../../../scripts/private-names.mjs', import.meta.url))}`,
+  PRIVATE_NAME_SERVER: `127.0.0.1:${port}`,
 })
 
 /** A name server that never answers, as those of an abandoned domain. It counts what it is asked. */

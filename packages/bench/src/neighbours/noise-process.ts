@@ -16,9 +16,12 @@ export const withNoise = async <T>(
   noise: Noise,
   during: () => Promise<T>,
 ): Promise<{ result: T; answers: Record<string, number> }> => {
-  const child = fork(fileURLToPath(new URL('./noise.js', import.meta.url)), [JSON.stringify(noise)])
+  const child = fork(fileURLToPath(new URL('./noise.js', import.meta.url)))
   try {
-    await once(child, 'message')
+    const begun = once(child, 'message')
+    // It may be megabytes, more than a command line holds.
+    child.send(noise)
+    await begun
     const result = await during()
     const counted = once(child, 'message')
     child.send('how many?')

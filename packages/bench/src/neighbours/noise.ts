@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { setPriority } from 'node:os'
 import type { Noise } from './noise-process.ts'
@@ -5,7 +6,8 @@ import type { Noise } from './noise-process.ts'
 // A client that asks again and again, in a process of its own: what it takes of the cores must not delay the one that measures.
 setPriority(19)
 
-const { url, lanes, requests, headers, pauseMs = 0 } = JSON.parse(process.argv[2] ?? '{}') as Noise
+const [noise] = (await once(process, 'message')) as [Noise]
+const { url, lanes, requests, headers, pauseMs = 0 } = noise
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
 const answers: Record<string, number> = {}
 

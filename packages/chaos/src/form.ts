@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util'
 import type { FaultKind } from './faults/fault.ts'
 import * as lines from './faults/lines.ts'
+import * as neighbours from './faults/neighbours.ts'
 import * as others from './faults/others.ts'
 import * as processes from './faults/processes.ts'
+import * as refusals from './faults/refusals.ts'
 import * as servers from './faults/servers.ts'
 
 /** How much of everything there is. */
@@ -55,6 +57,13 @@ const eachOnce: Form['faults'] = [
   [others.sinksRefuse, 1],
   [others.sinksHang, 1],
   [others.sinksLate, 1],
+  [neighbours.mailServerSlow, 1],
+  [neighbours.rowsLocked, 1],
+  [neighbours.oneTokenNoisy, 1],
+  [refusals.redisReadOnly, 1],
+  [refusals.redisWithoutReplicas, 1],
+  [refusals.redisFull, 1],
+  [refusals.redisUnsaved, 1],
 ]
 
 const short: Form['faults'] = [[processes.workerKilled, 7], [processes.apiKilled, 1], ...eachOnce]
@@ -85,6 +94,13 @@ const long: Form['faults'] = [
   [others.sinksRefuse, 3],
   [others.sinksHang, 3],
   [others.sinksLate, 3],
+  [neighbours.mailServerSlow, 3],
+  [neighbours.rowsLocked, 5],
+  [neighbours.oneTokenNoisy, 3],
+  [refusals.redisReadOnly, 3],
+  [refusals.redisWithoutReplicas, 3],
+  [refusals.redisFull, 3],
+  [refusals.redisUnsaved, 3],
 ]
 
 const fixedSeed = 2026

@@ -25,8 +25,8 @@ export interface Form {
 
 export const help = `npm run chaos -- [--brief | --long | --soak] [--seed N] [--minutes M] [--only part-of-a-name] [--no-faults]
 
-  (nothing)    every fault of the short list, under five minutes, always with the same seed
-  --brief      each once, about a minute: what CI runs
+  (nothing)    every fault of the short list, about four and a half minutes, always with the same seed
+  --brief      each once, about two minutes: what CI runs
   --long       everything, 50 kills, 20 restarts and so on, with a seed of its own that it prints: most of an hour;
                with --minutes as many of those as fit
   --soak       a steady load for --minutes (30) without faults: do memory, handles and connections stay flat?

@@ -14,7 +14,6 @@ export interface Stage {
   readonly ground: Ground
   readonly url: string
   readonly root: Record<string, string>
-  readonly apiPid: number
   readonly receiver: Receiver
   readonly mail: Receiver
   readonly ask: (method: string, path: string, body?: object, headers?: Record<string, string>) => Promise<Body>
@@ -58,8 +57,8 @@ export const onStage = <T>(
         close()
       }
     }
-    const open = (url: string, token: string, apiPid: number) =>
-      withWorker(ground, () => closing(stageOf(ground, { url, token, apiPid, receiver, mail })), shared)
+    const open = (url: string, token: string) =>
+      withWorker(ground, () => closing(stageOf(ground, { url, token, receiver, mail })), shared)
     try {
       return await withApi(ground, open, shared)
     } finally {
@@ -69,7 +68,7 @@ export const onStage = <T>(
 
 const stageOf = (
   ground: Ground,
-  { token, ...facts }: Pick<Stage, 'url' | 'apiPid' | 'receiver' | 'mail'> & { token: string },
+  { token, ...facts }: Pick<Stage, 'url' | 'receiver' | 'mail'> & { token: string },
 ): Stage => {
   const { url } = facts
   const root = { authorization: `Bearer ${token}` }

@@ -36,7 +36,7 @@ const FILL = `
   WITH made AS (INSERT INTO resource (id, kind, subject, payload, issued_at, changed_at, expires_at, ends_at, reminders, due_at, next_step)
     SELECT lapse_uuidv7(), 'trial', 'user:' || i, '{"email": "somebody@example.com"}', at, at, ends, ends, '{}', ends, 'expire'
     FROM generate_series(1, $1::int) AS i,
-      LATERAL (SELECT clock_timestamp() AS at, clock_timestamp() + interval '1 day' + i * interval '2 seconds' AS ends) AS t
+      LATERAL (SELECT date_trunc('milliseconds', clock_timestamp()) AS at, clock_timestamp() + interval '1 day' + i * interval '2 seconds' AS ends) AS t
     RETURNING id, issued_at AS at)
   INSERT INTO event (resource_id, kind, type, version, at, to_status, trigger) SELECT id, 'trial', 'issued', 1, at, 'active', 'manual' FROM made`
 

@@ -2,6 +2,7 @@
 const init = 'prisma/migrations/20261121080000_init/migration.sql'
 const people = 'prisma/migrations/20261121110000_people/migration.sql'
 const effects = 'prisma/migrations/20261121180000_side_effects/migration.sql'
+const ids = 'prisma/migrations/20261130231000_ids_in_order/migration.sql'
 const constraints = 'packages/domain/test/constraints.test.ts'
 const listing = 'packages/domain/test/listing.test.ts'
 
@@ -14,6 +15,14 @@ export const database = [
     find: 'CREATE UNIQUE INDEX CONCURRENTLY',
     put: 'CREATE INDEX CONCURRENTLY',
     test: ['packages/domain/test/verbs.race.test.ts', 'issued 40 times at once is issued once'],
+  },
+  {
+    name: 'ids-in-order',
+    guard: 'Ids keep the order of their making within a millisecond',
+    file: ids,
+    find: "PLACING '7' FROM 13 FOR 0) FROM 1 FOR 16)",
+    put: "PLACING '7' FROM 13 FOR 3) FROM 1 FOR 13)",
+    test: ['packages/domain/test/ids.test.ts', 'keep their order within a millisecond'],
   },
   {
     name: 'one-end',

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { createConnection, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -10,13 +11,20 @@ const listenOnce = (port, host) =>
     })
   })
 
-/** `preferred` when nobody has it, else any free port. */
+/**
+ * Below the ports that the kernel gives to connections: what is free now is still free when a server that was stopped there
+ * is started again.
+ */
+const [lowest, highest] = [10_000, 32_000]
+
+/** `preferred` when it is free, else any free port. */
 export const freePort = async (preferred = 0, host = '127.0.0.1') => {
-  try {
-    return await listenOnce(preferred, host)
-  } catch (error) {
-    if (preferred === 0) throw error
-    return listenOnce(0, host)
+  for (let port = preferred || randomInt(lowest, highest); ; port = randomInt(lowest, highest)) {
+    try {
+      return await listenOnce(port, host)
+    } catch (error) {
+      if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error
+    }
   }
 }
 

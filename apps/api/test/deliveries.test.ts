@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Body, testApi } from './api.ts'
 
@@ -15,8 +16,8 @@ const owed = async (): Promise<Body> => {
 
 const giveUp = (id: string) =>
   api.sql(
-    `WITH tried AS (INSERT INTO delivery_attempt VALUES ($1, 1, now(), 12, 'dead', 'no such door'))
-     UPDATE delivery SET status = 'dead', attempts = 1, last_error = 'no such door', settled_at = now(), next_attempt_at = NULL WHERE id = $1`,
+    `WITH tried AS (INSERT INTO delivery_attempt VALUES ($1, 1, ${nowSql}, 12, 'dead', 'no such door'))
+     UPDATE delivery SET status = 'dead', attempts = 1, last_error = 'no such door', settled_at = ${nowSql}, next_attempt_at = NULL WHERE id = $1`,
     [id],
   )
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { nowSql } from '@lapse/testkit'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Answer, type Body, testApi } from './api.ts'
 import { machines, type Operation, operationsOf } from './operations.ts'
@@ -305,7 +306,7 @@ beforeAll(async () => {
   const ended = await post('/v1/trials', { ...about, email: 'their@example.com', grace: 0 })
   await api.call('POST', `/v1/resources/${ended.id}/expire`)
   const [delivery] = (await api.call('GET', `/v1/deliveries?resource_id=${ended.id}`)).body.items
-  await api.sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = now() WHERE id = $1`, [
+  await api.sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = ${nowSql} WHERE id = $1`, [
     delivery.id,
   ])
   const endpoint = await post('/v1/webhook-endpoints', { url: 'https://example.com/hook', organization: other.id })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { privateRedis, testRedis, until } from '@lapse/testkit'
+import { privateRedis, stopwatch, testRedis, until } from '@lapse/testkit'
 import { type ApiToken, createLapse, type Queues } from 'lapse'
 import { afterAll, describe, expect, it } from 'vitest'
 import { clientOf, createLimits, type LimitsOptions } from '../src/http/limits.ts'
@@ -38,9 +38,10 @@ const times = <T>(count: number, one: (i: number) => T): T[] => Array.from({ len
 const ready = ({ redis }: Queues) => until(() => redis.status === 'ready', { what: 'the connection to Redis' })
 
 const elapsed = async (work: () => Promise<unknown>): Promise<number> => {
-  const start = performance.now()
+  const clock = stopwatch()
   await work()
-  return performance.now() - start
+  clock.stop()
+  return clock.ms()
 }
 
 describe('redemption', () => {
@@ -275,9 +276,10 @@ describe('without Redis', () => {
     const [key = ''] = Object.keys(await counts())
     redis.pause()
     const asked = times(50, () => redemption.attempt('192.0.2.1', randomUUID()))
+    const start = performance.now()
     const ms = await elapsed(() => Promise.allSettled([...asked, login.passed('192.0.2.1')]))
     redis.resume()
-    expect(ms).toBeGreaterThan(250)
+    expect(performance.now() - start).toBeGreaterThan(250)
     expect(ms).toBeLessThan(900)
     expect(await passed(asked)).toBe(20)
     // Its answers come late, and the connection is in order: after the second ping all has been undone.

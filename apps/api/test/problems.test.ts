@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { until } from '@lapse/testkit'
+import { stopwatch, until } from '@lapse/testkit'
 import Fastify from 'fastify'
 import { LapseError } from 'lapse'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -131,17 +131,17 @@ describe('PostgreSQL away', () => {
     // Every connection of the pool is there, and will hang.
     await Promise.all(Array.from({ length: 10 }, () => call('POST', '/v1/resources', { kind: 'pass' })))
     way.freeze()
-    const start = performance.now()
+    const clock = stopwatch()
     const asked = await Promise.all([
       ...Array.from({ length: 12 }, () => call('POST', '/v1/resources', { kind: 'pass' })),
       call('POST', '/v1/resources', { kind: 'pass' }, { 'idempotency-key': 'frozen' }),
       call('GET', '/v1/resources'),
     ])
-    expect(performance.now() - start).toBeLessThan(6_500)
+    expect(clock.ms()).toBeLessThan(6_500)
     expect(asked.map((answer) => answer.status)).toEqual(asked.map(() => 503))
-    const ready = performance.now()
+    const ready = stopwatch()
     expect((await call('GET', '/readyz')).status).toBe(503)
-    expect(performance.now() - ready).toBeLessThan(2_500)
+    expect(ready.ms()).toBeLessThan(2_500)
     way.open()
     // The connections that hang are still open, and nothing will ever come of them.
     await until(async () => (await call('GET', '/v1/resources')).status === 200, { timeout: 20_000 })

@@ -1,4 +1,4 @@
-import { acceptWrites, askRedis, privateRedis, refuseWrites, startProcess, until } from '@lapse/testkit'
+import { acceptWrites, askRedis, privateRedis, refuseWrites, startProcess, stopwatch, until } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { board, caller, testApi, token } from './api.ts'
 
@@ -10,7 +10,7 @@ describe('Redis away', () => {
     expect(before.timer).toBe('armed')
     await redis.stop()
 
-    const start = performance.now()
+    const clock = stopwatch()
     const issued = await call('POST', '/v1/resources', { kind: 'pass' }, { 'idempotency-key': 'away' })
     expect([issued.status, issued.body.timer]).toEqual([201, 'pending'])
     const again = await call('POST', '/v1/resources', { kind: 'pass' }, { 'idempotency-key': 'away' })
@@ -24,7 +24,7 @@ describe('Redis away', () => {
       allowed: false,
       reason: 'revoked',
     })
-    expect(performance.now() - start).toBeLessThan(5_000)
+    expect(clock.ms()).toBeLessThan(5_000)
 
     const ready = await call('GET', '/readyz')
     expect([ready.status, ready.body.redis]).toEqual([200, 'away'])
@@ -47,11 +47,11 @@ describe('Redis away', () => {
     const redis = await privateRedis()
     const { call } = await testApi({ redis })
     redis.pause()
-    const start = performance.now()
+    const clock = stopwatch()
     const { status, body } = await call('POST', '/v1/resources', { kind: 'pass' })
     expect([status, body.timer]).toEqual([201, 'pending'])
     expect((await call('GET', '/readyz')).body.redis).toBe('away')
-    expect(performance.now() - start).toBeLessThan(4_000)
+    expect(clock.ms()).toBeLessThan(4_000)
     redis.resume()
   })
 
@@ -87,11 +87,11 @@ describe('Redis away', () => {
 
   it('B8: revoked at one of two APIs, the next request is denied at both; a second revoke is quiet', async () => {
     const redis = await privateRedis()
-    const { variables } = await testApi({ redis })
+    const { age, variables } = await testApi({ redis })
     const { PORT: _, ...env } = { ...variables, LAPSE_ROOT_TOKEN: token, LAPSE_CONFIG: config }
     const apis = [await startProcess({ entry: 'api', env }), await startProcess({ entry: 'api', env })]
     const [one, other] = apis.map((api) => caller(api.url)) as [ReturnType<typeof caller>, ReturnType<typeof caller>]
-    const { id } = (await one('POST', '/v1/resources', { kind: 'ticket', expires_in: 2 })).body
+    const { id } = (await one('POST', '/v1/resources', { kind: 'ticket', expires_in: 3_600 })).body
     expect((await other('POST', `/v1/resources/${id}/check`)).body.allowed).toBe(true)
     await redis.stop()
     expect((await one('POST', `/v1/resources/${id}/revoke`, { reason: 'stolen' })).body.status).toBe('revoked')
@@ -105,7 +105,7 @@ describe('Redis away', () => {
     }
     const again = await other('POST', `/v1/resources/${id}/revoke`)
     expect([again.status, again.body.status]).toEqual([200, 'revoked'])
-    await new Promise((resolve) => setTimeout(resolve, 2_200))
+    await age(id, 3_601)
     await redis.start()
     const { items } = (await other('GET', `/v1/resources/${id}/events`)).body
     expect(items.map((event: { type: string }) => event.type)).toEqual(['revoked', 'issued'])

@@ -1,4 +1,4 @@
-import { hasBrowser, mailSink, testBrowser, until } from '@lapse/testkit'
+import { hasBrowser, mailSink, nowSql, testBrowser, until } from '@lapse/testkit'
 import { createMailer } from 'lapse'
 import PostalMime from 'postal-mime'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -161,7 +161,7 @@ describe('a mail that has come back', () => {
 
   it('shows among many, page by page', async () => {
     await sql(`INSERT INTO mail_suppression (address, spelled, reason, at)
-      SELECT i || '@many.example', i || '@many.example', 'bounced', now() FROM generate_series(1, 5) AS i`)
+      SELECT i || '@many.example', i || '@many.example', 'bounced', ${nowSql} FROM generate_series(1, 5) AS i`)
     const first = (await call('GET', '/v1/mail-suppressions?limit=3')).body
     const second = (await call('GET', `/v1/mail-suppressions?limit=3&cursor=${first.next_cursor}`)).body
     const ids = [...first.items, ...second.items].map(({ id }: Body) => id)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { until } from '@lapse/testkit'
+import { nowSql, until } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { type Body, testApi } from './api.ts'
 import { machines } from './operations.ts'
@@ -120,7 +120,9 @@ describe('webhook endpoints', () => {
     const { id } = await made({ kinds: ['trial'], events: ['issued', 'revoked'] })
     const trial = await post('/v1/trials')
     await post(`/v1/resources/${trial.id}/revoke`)
-    await sql(`UPDATE delivery SET status = 'sent', settled_at = now(), next_attempt_at = NULL WHERE target = $1`, [id])
+    await sql(`UPDATE delivery SET status = 'sent', settled_at = ${nowSql}, next_attempt_at = NULL WHERE target = $1`, [
+      id,
+    ])
     const [issued] = await told(id)
     const key = { 'idempotency-key': randomUUID() }
     for (const _ of [1, 2])

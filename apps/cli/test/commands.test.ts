@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { privateRedis } from '@lapse/testkit'
+import { nowSql, privateRedis } from '@lapse/testkit'
 import type { Command } from 'commander'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { createProgram } from '../src/program.ts'
@@ -182,7 +182,7 @@ describe('lapse inspect', () => {
     await app.age(id, 9 * day)
     await app.run('sweep')
     await app.sql(`INSERT INTO delivery_attempt (delivery_id, number, at, duration_ms, status, error)
-      SELECT id, 1, now(), 12, 'failed', '451 later' FROM delivery WHERE resource_id = '${id}'`)
+      SELECT id, 1, ${nowSql}, 12, 'failed', '451 later' FROM delivery WHERE resource_id = '${id}'`)
     const { out } = await app.run('inspect', id)
     expect(out).toMatch(/email to ada@example\.com +pending/)
     expect(out).toMatch(/attempt 1 +failed .* 12 ms +451 later/)
@@ -205,8 +205,8 @@ describe('lapse deliveries', () => {
     const id = delivery?.id ?? ''
     await own.sql(
       `WITH tried AS (INSERT INTO delivery_attempt (delivery_id, number, at, duration_ms, status, error, code, answer)
-        VALUES ($1, 1, now(), 12, 'dead', 'it was refused', 550, 'no such mailbox'))
-      UPDATE delivery SET status = 'dead', attempts = 1, last_error = 'it was refused', settled_at = now(), next_attempt_at = NULL WHERE id = $1`,
+        VALUES ($1, 1, ${nowSql}, 12, 'dead', 'it was refused', 550, 'no such mailbox'))
+      UPDATE delivery SET status = 'dead', attempts = 1, last_error = 'it was refused', settled_at = ${nowSql}, next_attempt_at = NULL WHERE id = $1`,
       [id],
     )
     return { id, resource }
@@ -316,7 +316,7 @@ describe('lapse sweep, cleanup, forecast', () => {
     for (let i = 0; i < 3; i++) {
       const { id } = await own.trial()
       await own.lapse.revoke('trial', id)
-      await own.sql(`UPDATE delivery SET status = 'cancelled', next_attempt_at = NULL, settled_at = now()`)
+      await own.sql(`UPDATE delivery SET status = 'cancelled', next_attempt_at = NULL, settled_at = ${nowSql}`)
       await own.age(id, 40 * day)
     }
     expect((await own.run('cleanup', '--limit', '2')).out).toMatch(/^Removed 2 trial\.\nThere is more/)

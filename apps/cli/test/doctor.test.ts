@@ -1,4 +1,4 @@
-import { privateRedis, refusals, refuseWrites } from '@lapse/testkit'
+import { nowSql, privateRedis, refusals, refuseWrites } from '@lapse/testkit'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { stage } from './stage.ts'
 
@@ -62,7 +62,7 @@ describe('lapse doctor', () => {
     const own = await stage()
     await own.sql('DROP INDEX resource_scope')
     await own.sql(`INSERT INTO resource (id, kind, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
-      SELECT gen_random_uuid(), 'trial', now(), now(), e, e, e, 'expire' FROM (SELECT now() + '1 day'::interval AS e) x, generate_series(1, 2)`)
+      SELECT gen_random_uuid(), 'trial', ${nowSql}, ${nowSql}, e, e, e, 'expire' FROM (SELECT now() + '1 day'::interval AS e) x, generate_series(1, 2)`)
     await own.sql('DROP INDEX resource_kind_id_idx')
     // Two rows of one kind: it fails, and is left half-built.
     await own.sql('CREATE UNIQUE INDEX CONCURRENTLY resource_kind_id_idx ON resource (kind)').catch(() => {})
@@ -79,7 +79,7 @@ describe('lapse doctor', () => {
     await own.lapse.queues.timers.obliterate({ force: true })
     await own.sql(
       `INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, status, created_at, settled_at)
-       SELECT resource_id, kind, 1, 'issued', id, 'email', 'x@example.com', 'dead', now(), now() FROM event LIMIT 1`,
+       SELECT resource_id, kind, 1, 'issued', id, 'email', 'x@example.com', 'dead', ${nowSql}, ${nowSql} FROM event LIMIT 1`,
     )
     const { wrong } = await findings({}, own)
     expect(wrong).toContainEqual(expect.stringMatching(/^overdue: 1 of kind trial .* s ago.*lapse sweep/))

@@ -1,4 +1,4 @@
-import { until } from '@lapse/testkit'
+import { nowSql, until } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { stage } from './stage.ts'
 
@@ -16,7 +16,7 @@ describe('access grants with a worker', () => {
     await app.happened(first.id, 'expired')
     const meanwhile = await accessGrants.check(triple)
     // Unless this machine was busy for two seconds, in which the second has ended too.
-    const [clock] = (await app.sql('SELECT clock_timestamp() AS at')).rows
+    const [clock] = (await app.sql(`SELECT ${nowSql} AS at`)).rows
     if (clock.at < second.expiresAt) expect(meanwhile).toEqual({ allowed: true, until: second.expiresAt })
 
     const expired = await app.happened(second.id, 'expired')

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { until } from '@lapse/testkit'
+import { makeDue, until } from '@lapse/testkit'
 import { afterAll, expect, it } from 'vitest'
 import { stage } from './stage.ts'
 
@@ -64,7 +64,7 @@ it('one that hangs is cut off and tried again; one that gives up is dead at once
   const { id, log } = await becomes(waiting.id, 'failed')
   const [first] = log
   expect((first?.nextAt?.getTime() ?? 0) - (first?.at.getTime() ?? 0)).toBeGreaterThanOrEqual(3_600_000)
-  await sql('UPDATE delivery SET next_attempt_at = now() WHERE id = $1', [id])
+  await makeDue(sql, id)
   const job = () => lapse.queues.handler.getJob(`${id}-r0`)
   await until(async () => (await (await job())?.getState()) === 'delayed', { what: 'the job to wait' })
   await (await job())?.promote()

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { testSink, until } from '@lapse/testkit'
+import { makeDue, testSink, until } from '@lapse/testkit'
 import type { HttpCallInput } from 'lapse'
 import { expect, it } from 'vitest'
 import { everyKey, everyRow } from './everything.ts'
@@ -36,7 +36,7 @@ const hurry = async (id: string, attempts: number) => {
     },
     { what: `failure ${attempts}` },
   )
-  await sql('UPDATE delivery SET next_attempt_at = now() WHERE id = $1', [delivery?.id])
+  await makeDue(sql, delivery?.id)
   const job = () => lapse.queues.call.getJob(`${delivery?.id}-r0`)
   await until(async () => (await (await job())?.getState()) === 'delayed', { what: 'the job to wait' })
   await (await job())?.promote()
@@ -148,7 +148,7 @@ it('under way when its worker is killed, it is made again under the same key whe
   const { id } = await schedule('killed')
   await arrives('killed')
   await first.kill()
-  await sql(`UPDATE delivery SET leased_until = now() WHERE resource_id = $1`, [id])
+  await makeDue(sql, (await lapse.httpCalls.get(id)).delivery?.id)
   const second = await startWorker({ LAPSE_SWEEP_SECONDS: '1' })
   const { log } = await becomes(id, 'made')
   expect(log.map(({ status }) => status)).toEqual(['started', 'sent'])

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import {
   startProcess,
+  stopwatch,
   type TestDatabase,
   type TestInbox,
   testDatabase,
@@ -26,6 +27,7 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
   })
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
   owner.on('error', () => {})
+  const clock = stopwatch()
   await until(() => lapse.queues.redis.status === 'ready', { what: 'the connection to Redis' })
   afterAll(async () => {
     await lapse.close()
@@ -60,6 +62,11 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     /** Waits for an event of a resource, without looking in a way that changes anything. */
     happened: (resourceId: string, type: string, timeout = 15_000): Promise<Event> =>
       until(async () => (await lapse.events({ resourceId, type }))[0], { timeout, what: `the event ${type}` }),
+    /** How late it was, in milliseconds, without those in which not even this process, which only waits, had a core. */
+    lateness: ({ at, latenessMs }: Event): number => {
+      const late = latenessMs ?? Number.NaN
+      return late - clock.lostBetween(new Date(at.getTime() - late), at)
+    },
     /** The ids of the timers that stand in Redis for a resource. */
     timers: async (resourceId: string): Promise<string[]> =>
       (await Promise.all(lapse.queues.shards().map((shard) => shard.getJobs(['delayed', 'waiting', 'active']))))

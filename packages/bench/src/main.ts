@@ -17,17 +17,18 @@ import { sweep } from './lines/sweep.ts'
 import { verify } from './lines/verify.ts'
 import { machineFacts } from './machine.ts'
 import type { Figure, Line, Observed, Table } from './measure.ts'
+import { neighbourNames, neighbours } from './neighbours/index.ts'
 import { sideNames } from './peers/side.ts'
 import { asMarkdown, asText, tablesOf } from './table.ts'
 
 const lines: Record<string, Line> = { burst, lateness, issue, check, verify, sweep, memory, denial, grants, mass }
 
 /** Only when they are named: they take long, and `peers` needs other packages. */
-const named: Record<string, Line> = { peers, horizon, scale }
+const named: Record<string, Line> = { peers, horizon, scale, neighbours }
 
 const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] [--markdown]
 
-  --quick      smaller numbers and fewer rounds, within a minute
+  --quick      smaller numbers and fewer rounds: about two and a half minutes
   --only       some of the lines, as naming them alone does: ${Object.keys(lines).join(', ')}
   --markdown   prints the table as Markdown
 
@@ -39,7 +40,11 @@ const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] 
   horizon      five million pending resources, of which Redis holds the next day's; only when it is named
   scale        several workers and several APIs side by side; only when it is named
 
-Exits with 1 when something was lost, early, doubled or answered otherwise than it must be; never because of speed.`
+  neighbours   what a quiet one notices of a noisy one; only when it is named
+  --only       some of them: ${neighbourNames.join(', ')}
+
+Exits with 1 when something was lost, early, doubled or answered otherwise than it must be, or when a bound of \`neighbours\`
+does not hold; never because of speed otherwise.`
 
 const results = fileURLToPath(new URL('../../../bench-results', import.meta.url))
 
@@ -58,18 +63,24 @@ const main = async (): Promise<number> => {
       help: { type: 'boolean', default: false },
     },
   })
-  const some = [...positionals, ...(values.only?.split(',') ?? [])]
+  const only = values.only?.split(',')
+  const isOfNeighbours = positionals.includes('neighbours')
+  const some = [...positionals, ...((!isOfNeighbours && only) || [])]
   const names = some.length > 0 ? some : Object.keys(lines)
   const settings = {
     quick: values.quick,
     sides: values.sides?.split(','),
     ends: values.ends ? Number(values.ends) : undefined,
     pending: values.pending?.split(',').map(Number),
+    neighbours: isOfNeighbours ? only : undefined,
   }
   // So many are issued before anything is measured.
   const areEnough = (settings.pending ?? []).every((n) => n >= 5_000)
   const numbers = [settings.ends ?? 1, ...(settings.pending ?? [])]
-  const isKnown = names.every(lineOf) && (settings.sides ?? []).every((side) => sideNames.includes(side))
+  const isKnown =
+    names.every(lineOf) &&
+    (settings.sides ?? []).every((side) => sideNames.includes(side)) &&
+    (settings.neighbours ?? []).every((name) => neighbourNames.includes(name))
   if (values.help || !isKnown || !areEnough || !numbers.every((n) => Number.isInteger(n) && n > 0)) {
     console.log(help)
     return values.help ? 0 : 2
@@ -99,7 +110,7 @@ const main = async (): Promise<number> => {
   )
   console.log(`\n${(values.markdown ? asMarkdown : asText)(facts, [...tablesOf(figures, observed), ...tables])}\n`)
   for (const problem of problems) console.error(`WRONG  ${problem}`)
-  if (problems.length === 0) console.log('Nothing was lost, early, doubled or answered otherwise.')
+  if (problems.length === 0) console.log('Nothing was lost, early, doubled, answered otherwise or held up by another.')
   return problems.length === 0 ? 0 : 1
 }
 

@@ -20,6 +20,8 @@ export interface Settings {
   readonly sides?: readonly string[] | undefined
   readonly ends?: number | undefined
   readonly pending?: readonly number[] | undefined
+  /** Of the line `neighbours`: those that are measured; all of them without. */
+  readonly neighbours?: readonly string[] | undefined
 }
 
 /** What an observer sees of one class of answers. */

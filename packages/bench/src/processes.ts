@@ -16,9 +16,16 @@ export const withWorker = <T>(ground: Ground, during: () => Promise<T>, env: Rec
 export const withApi = <T>(
   ground: Ground,
   during: (url: string, token: string, pid: number) => Promise<T>,
+  env: Record<string, string> = {},
 ): Promise<T> => {
   const secret = () => randomBytes(24).toString('hex')
-  const own = { PORT: '0', LAPSE_ROOT_TOKEN: secret(), LAPSE_SECRET: secret(), LAPSE_TRUSTED_PROXIES: '1' }
+  const own: Record<string, string> & { LAPSE_ROOT_TOKEN: string } = {
+    PORT: '0',
+    LAPSE_ROOT_TOKEN: secret(),
+    LAPSE_SECRET: secret(),
+    LAPSE_TRUSTED_PROXIES: '1',
+    ...env,
+  }
   return withApp(ground, 'api', own, (url, pid) => during(url, own.LAPSE_ROOT_TOKEN, pid))
 }
 

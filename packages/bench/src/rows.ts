@@ -19,7 +19,7 @@ export const fillGrants = async ({ pool, owner }: Ground, count: number): Promis
        reminders, due_at, next_step)
      SELECT gen_random_uuid(), 'access-grant', format('document:%s#viewer@user:%s', i, i % 1000), 'document:' || i,
        'user:' || i % 1000, '{"relation": "viewer"}', at, at, at + life, at + life, '{}', at + life, 'expire'
-     FROM generate_series(0, $1::int - 1) AS i, (SELECT clock_timestamp() AS at, interval '1 hour' AS life) AS t`,
+     FROM generate_series(0, $1::int - 1) AS i, (SELECT date_trunc('milliseconds', clock_timestamp()) AS at, interval '1 hour' AS life) AS t`,
     [count],
   )
   await owner.query('VACUUM (ANALYZE) resource')

@@ -31,13 +31,13 @@ const expire = async (database: pg.Pool, id: string): Promise<void> => {
     await run('lock', `SELECT status, ends_at FROM resource WHERE id = $1 FOR UPDATE`)
     await run(
       'end',
-      `UPDATE resource SET status = 'expired', ended_at = ends_at, next_step = 'purge', changed_at = clock_timestamp(),
+      `UPDATE resource SET status = 'expired', ended_at = ends_at, next_step = 'purge', changed_at = date_trunc('milliseconds', clock_timestamp()),
          due_at = clock_timestamp() + interval '30 days' WHERE id = $1 AND status = 'active' AND ends_at <= clock_timestamp()`,
     )
     await run(
       'log',
       `INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, lateness_ms)
-       SELECT id, kind, 'expired', version, clock_timestamp(), 'active', 'expired', 'job', 0 FROM resource WHERE id = $1`,
+       SELECT id, kind, 'expired', version, date_trunc('milliseconds', clock_timestamp()), 'active', 'expired', 'job', 0 FROM resource WHERE id = $1`,
     )
     await client.query('COMMIT')
   } finally {

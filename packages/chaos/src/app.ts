@@ -67,7 +67,9 @@ export class App {
   /** Until it is ready; or alive, while what it needs is away. */
   async start(until: 'readyz' | 'healthz' = 'readyz'): Promise<void> {
     const log = openSync(this.#log, 'a', 0o600)
-    const preloads = ['--import', pathOf('../../../scripts/leash.mjs'), '--import', pathOf('./clock.js')]
+    const preloads = ['../../../scripts/leash.mjs', './clock.js', '../../../scripts/private-names.mjs'].flatMap(
+      (file) => ['--import', pathOf(file)],
+    )
     const entry = pathOf(`../../../apps/${this.isApi ? 'api' : 'worker'}/dist/main.js`)
     this.#child = this.#services.launch(process.execPath, ['--expose-gc', ...preloads, entry], {
       stdio: ['ignore', log, log, 'ipc'],

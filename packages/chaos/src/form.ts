@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util'
 import type { FaultKind } from './faults/fault.ts'
 import * as lines from './faults/lines.ts'
+import * as neighbours from './faults/neighbours.ts'
 import * as others from './faults/others.ts'
 import * as processes from './faults/processes.ts'
+import * as refusals from './faults/refusals.ts'
 import * as servers from './faults/servers.ts'
 
 /** How much of everything there is. */
@@ -23,8 +25,8 @@ export interface Form {
 
 export const help = `npm run chaos -- [--brief | --long | --soak] [--seed N] [--minutes M] [--only part-of-a-name] [--no-faults]
 
-  (nothing)    every fault of the short list, under five minutes, always with the same seed
-  --brief      each once, about a minute: what CI runs
+  (nothing)    every fault of the short list, about four and a half minutes, always with the same seed
+  --brief      each once, about two minutes: what CI runs
   --long       everything, 50 kills, 20 restarts and so on, with a seed of its own that it prints: most of an hour;
                with --minutes as many of those as fit
   --soak       a steady load for --minutes (30) without faults: do memory, handles and connections stay flat?
@@ -55,6 +57,15 @@ const eachOnce: Form['faults'] = [
   [others.sinksRefuse, 1],
   [others.sinksHang, 1],
   [others.sinksLate, 1],
+  [neighbours.oneReceiverHangs, 1],
+  [neighbours.namesSlow, 1],
+  [neighbours.mailServerSlow, 1],
+  [neighbours.rowsLocked, 1],
+  [neighbours.oneTokenNoisy, 1],
+  [refusals.redisReadOnly, 1],
+  [refusals.redisWithoutReplicas, 1],
+  [refusals.redisFull, 1],
+  [refusals.redisUnsaved, 1],
 ]
 
 const short: Form['faults'] = [[processes.workerKilled, 7], [processes.apiKilled, 1], ...eachOnce]
@@ -85,6 +96,15 @@ const long: Form['faults'] = [
   [others.sinksRefuse, 3],
   [others.sinksHang, 3],
   [others.sinksLate, 3],
+  [neighbours.oneReceiverHangs, 3],
+  [neighbours.namesSlow, 2],
+  [neighbours.mailServerSlow, 3],
+  [neighbours.rowsLocked, 5],
+  [neighbours.oneTokenNoisy, 3],
+  [refusals.redisReadOnly, 3],
+  [refusals.redisWithoutReplicas, 3],
+  [refusals.redisFull, 3],
+  [refusals.redisUnsaved, 3],
 ]
 
 const fixedSeed = 2026

@@ -80,6 +80,8 @@ export interface Fault {
   readonly fails: boolean
   /** Whether what ends may end late meanwhile. */
   readonly delays: boolean
+  /** Whether side effects are to arrive meanwhile as if it were not. */
+  readonly isNoisy?: boolean
 }
 
 /** An instant at which somebody lost what they were about to write down: a kill, a cut, a server that went away. */

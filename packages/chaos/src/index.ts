@@ -43,10 +43,13 @@ export const chaos = async (services: Services, args: readonly string[], folder:
   }
 }
 
-/** One that nobody may notice has to wait for all that came before it; where there is but one, it comes first. */
+/** How many that nobody may notice come first, where they need not wait for what came before. */
+const fewQuiet = 4
+
+/** One that nobody may notice has to wait for all others that came before it; where there are few, they come first. */
 const inOrder = (faults: readonly FaultKind[]): readonly FaultKind[] => {
   const quiet = faults.filter(({ isQuiet }) => isQuiet)
-  return quiet.length > 2 ? faults : [...quiet, ...faults.filter(({ isQuiet }) => !isQuiet)]
+  return quiet.length > fewQuiet ? faults : [...quiet, ...faults.filter(({ isQuiet }) => !isQuiet)]
 }
 
 /** One fault after the other, in an order that the seed says, all of them or as long as there is time. */
@@ -54,19 +57,23 @@ const suffer = async (stage: Stage, { seed, faults, pauseMs, quietMs, loadMs, ta
   const random = Random.of(seed, -1)
   const each = random.shuffle(faults.flatMap(([fault, times]) => Array.from({ length: times }, () => fault)))
   const start = performance.now()
+  let disturbedUntil = 0
   await sleep(3_000)
   for (const fault of inOrder(each)) {
     if (!takesAll && performance.now() - start > loadMs) return
-    if (fault.isQuiet) await sleep((stage.seen.faults.at(-1)?.end ?? 0) + aftermathMs - stage.time.now())
+    if (fault.isQuiet) await sleep(disturbedUntil + aftermathMs - stage.time.now())
     const from = stage.time.now()
     const detail = await fault.run(stage, random, pauseMs)
     const to = stage.time.now()
+    if (!fault.isQuiet) disturbedUntil = to
     stage.seen.faults.push({
       name: fault.name,
       start: from,
       end: to,
       fails: fault.fails ?? false,
       delays: fault.delays ?? false,
+      // What did not come about proves nothing.
+      isNoisy: (fault.isNoisy ?? false) && !String(detail).startsWith('skipped'),
     })
     const since = Math.round((performance.now() - start) / 1_000)
     console.log(

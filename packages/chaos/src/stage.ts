@@ -4,6 +4,7 @@ import pg from 'pg'
 import { App } from './app.ts'
 import { Client } from './client.ts'
 import type { Arrival, Exit, Fault, Instant, Life, Loss, Operation } from './history.ts'
+import { type Names, silentNameServer } from './names.ts'
 import type { Services } from './services.ts'
 import { httpSink, mailSink, type Sink } from './sinks.ts'
 import { Time } from './time.ts'
@@ -17,6 +18,9 @@ export interface Stage {
   readonly workers: readonly App[]
   readonly http: Sink
   readonly mail: Sink
+  /** A receiver of one organization alone, of which nothing is noted. */
+  readonly silent: Sink
+  readonly names: Names
   readonly client: Client
   readonly seen: {
     readonly lives: Life[]
@@ -45,9 +49,11 @@ export const openStage = async (services: Services): Promise<Stage> => {
     mailed: new Map(),
   }
   const note = (arrival: Arrival) => seen.arrivals.push(arrival)
-  const [http, mail] = await Promise.all([
+  const [http, mail, silent, names] = await Promise.all([
     httpSink(now, note),
     mailSink(now, note, (whose, secret) => seen.mailed.set(whose, secret)),
+    httpSink(now, () => {}),
+    silentNameServer(),
   ])
   const rootToken = randomBytes(24).toString('hex')
   const common = {
@@ -56,6 +62,7 @@ export const openStage = async (services: Services): Promise<Stage> => {
     LAPSE_ALLOW_ADDRESSES: '127.0.0.0/8',
     LAPSE_LOG_LEVEL: 'warn',
     CHAOS_SINK: http.url,
+    PRIVATE_NAME_SERVER: names.address,
   }
   const worker = {
     ...common,
@@ -85,7 +92,7 @@ export const openStage = async (services: Services): Promise<Stage> => {
   const failed = created.find((answer) => answer?.status !== 201)
   if (created.includes(failed)) throw new Error(`The stage cannot be set: ${JSON.stringify(failed)}`)
   return {
-    ...{ services, time, apis, workers, http, mail, client, seen },
+    ...{ services, time, apis, workers, http, mail, silent, names, client, seen },
     lost: () => {
       const at = now()
       seen.losses.push(at)
@@ -96,6 +103,8 @@ export const openStage = async (services: Services): Promise<Stage> => {
       client.close()
       http.close()
       mail.close()
+      silent.close()
+      names.close()
       await time.stop()
     },
   }

@@ -105,6 +105,13 @@ const usedUp = (...more: Operation[]) =>
     resource: { uses: 1 },
   })
 
+/** The same while the receiver of somebody else hangs, from 9,000 to 14,000. */
+const besideNoise = (arrivals = story().arrivals): History => ({
+  ...story(),
+  arrivals,
+  faults: [{ name: 'a receiver hangs', start: 9_000, end: 14_000, fails: false, delays: false, isNoisy: true }],
+})
+
 const joining = (joined: string[], type = 'consumed') => {
   const accepted = story({
     kind: 'invite',
@@ -130,6 +137,11 @@ const joining = (joined: string[], type = 'consumed') => {
 describe('the checker lets pass', () => {
   it('a life in which all is well', () => {
     expect(check(story())).toEqual([])
+  })
+
+  it('webhooks that arrive while somebody else’s receiver hangs, or whose event came too late to tell', () => {
+    expect(check(besideNoise())).toEqual([])
+    expect(check(besideNoise([arrival('1', 'issued', 1_005), arrival('2', 'expired', 11_400)]))).toEqual([])
   })
 
   it('a check under way at the end, either way', () => {
@@ -348,6 +360,10 @@ describe('the checker sees', () => {
     'that something came which no ledger knows': [
       'side-effect-doubled',
       { ...story(), arrivals: [...story().arrivals, arrival('9', 'renewed', 10_500)] },
+    ],
+    'that a webhook came only when somebody else had stopped hanging': [
+      'held-up-by-another',
+      besideNoise([arrival('1', 'issued', 1_005), arrival('2', 'expired', 15_000)]),
     ],
     'an error without a fault': [
       'server-error',

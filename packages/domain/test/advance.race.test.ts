@@ -135,7 +135,8 @@ describe('lock first, then the clock', () => {
       ['expire', (id) => resources.expire('plain', id)],
     ]
     const ids = await many('plain', acts.length)
-    await endIn(ids, 700)
+    // Time enough for all of them to wait.
+    await endIn(ids, 2_500)
     const answers = await Promise.all(
       acts.map(async ([verb, act], i) => {
         const id = ids[i] ?? ''
@@ -169,7 +170,8 @@ describe('lock first, then the clock', () => {
       ['expire', (id) => resources.expire('plain', id)],
     ]
     const ids = await many('plain', acts.length)
-    await endIn(ids, 700)
+    // Time enough for all of them to wait.
+    await endIn(ids, 2_500)
     const answers = await Promise.all(
       acts.map(async ([, act], i) => {
         const id = ids[i] ?? ''

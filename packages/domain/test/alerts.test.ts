@@ -1,4 +1,4 @@
-import { until } from '@lapse/testkit'
+import { nowSql, until } from '@lapse/testkit'
 import pg from 'pg'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createDomain, type Notice } from '../src/index.ts'
@@ -114,7 +114,7 @@ describe('deliveries that have given up', () => {
     expect(await raised()).toEqual([])
     await dead()
     await alerts.watch()
-    await sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = now() WHERE target = $1`, [
+    await sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = ${nowSql} WHERE target = $1`, [
       operator,
     ])
     await sql(`DELETE FROM delivery WHERE kind <> 'lapse'`)
@@ -129,7 +129,7 @@ describe('deliveries that have given up', () => {
         ['lapse.alert.cleared', 'dead-deliveries'],
       ],
     ])
-    await sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = now() WHERE target = $1`, [
+    await sql(`UPDATE delivery SET status = 'dead', next_attempt_at = NULL, settled_at = ${nowSql} WHERE target = $1`, [
       operator,
     ])
     await alerts.watch()
@@ -250,7 +250,7 @@ describe('who is told', () => {
       const [row] = await sql<{ id: string }>(
         `INSERT INTO webhook_endpoint (id, url, kinds, events, sealed, status, disabled_at, organization_id, created_at, changed_at)
          VALUES (gen_random_uuid(), 'https://example.com', '{}', $1, '', $2::lapse_webhook_endpoint_status,
-           CASE $2 WHEN 'disabled' THEN now() END, $3, now(), now()) RETURNING id`,
+           CASE $2 WHEN 'disabled' THEN ${nowSql} END, $3, ${nowSql}, ${nowSql}) RETURNING id`,
         [events, status, organization],
       )
       return row?.id

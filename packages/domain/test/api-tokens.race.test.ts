@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { expect, it } from 'vitest'
 import { testMachines } from './machines.ts'
 import { hour, minute, tally } from './support.ts'
@@ -105,7 +106,7 @@ it('verified 40 times while it is revoked: good before, revoked after, and never
 it('40 verifications at once write down one use', async () => {
   const { token, apiToken: made } = await created()
   await sql(`CREATE TABLE touched (at timestamptz);
-    CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO touched VALUES (now()); RETURN NEW; END $$;
+    CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO touched VALUES (${nowSql}); RETURN NEW; END $$;
     CREATE TRIGGER touched AFTER UPDATE OF last_used_at ON resource FOR EACH ROW EXECUTE FUNCTION touched();
     GRANT ALL ON touched TO PUBLIC`)
   for (let round = 1; round <= 3; round++) {

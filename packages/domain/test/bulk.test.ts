@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import type { Change } from '../src/index.ts'
 import { coupon, membership, plain } from './kinds.ts'
@@ -88,7 +89,7 @@ describe('revoking by a filter', () => {
     const [over = '', gone = '', blocked = ''] = await issued(3, 'ended')
     await age(over, 20 * day)
     await resources.revoke('plain', gone)
-    await sql('UPDATE resource SET suspended_at = now() WHERE id = $1', [blocked])
+    await sql(`UPDATE resource SET suspended_at = ${nowSql} WHERE id = $1`, [blocked])
     expect(await bulk.revoke({ scope: 'ended' })).toMatchObject({ matched: 1, changed: 1, sample: [blocked] })
     expect(await resources.get(over)).toMatchObject({ status: 'expired' })
   })
@@ -103,7 +104,7 @@ describe('renewing by a filter', () => {
       WHERE id = $1`,
       [old],
     )
-    await sql('UPDATE resource SET suspended_at = now() WHERE id = $1', [suspended])
+    await sql(`UPDATE resource SET suspended_at = ${nowSql} WHERE id = $1`, [suspended])
     told.length = 0
     const result = await bulk.renew({ kind: 'plain', scope: 'renewed' }, { expiresInMs: 20 * day }, { actor: 'ada' })
     expect(result).toMatchObject({
@@ -148,7 +149,7 @@ describe('a dry run', () => {
   it('changes nothing, and says the numbers that the deed then has', async () => {
     const ids = await issued(5, 'dry')
     const [suspended = '', over = ''] = ids
-    await sql('UPDATE resource SET suspended_at = now() WHERE id = $1', [suspended])
+    await sql(`UPDATE resource SET suspended_at = ${nowSql} WHERE id = $1`, [suspended])
     await age(over, 20 * day)
     const acts = [
       (dryRun: boolean) => bulk.renew({ kind: 'plain', scope: 'dry' }, { expiresInMs: 2 * day }, { dryRun }),

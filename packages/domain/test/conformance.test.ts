@@ -216,7 +216,7 @@ it('C3: at exactly T all reads and all layers agree that it has ended; a millise
       row?.live,
       row?.seen === 'active',
       listed.some((one) => one.id === id),
-      !counted.atLeast && listed.length === counted.count && counted.count > 0,
+      listed.length === counted && counted > 0,
     ]
   }
   for (const early of [999, 1]) {

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { nowSql } from '@lapse/testkit'
 import pg from 'pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { schemaVersion } from '../src/index.ts'
@@ -15,20 +16,24 @@ const set = (assignment: string) => sql(`UPDATE resource SET ${assignment} WHERE
 
 describe('a status and its instants always tell the same story, whatever the code does', () => {
   it.each([
-    ['an end without an ended status', 'ended_at = now()', 'resource_ended'],
+    ['an end without an ended status', `ended_at = ${nowSql}`, 'resource_ended'],
     ['an ended status without its end', "status = 'revoked', next_step = 'purge'", 'resource_ended'],
     ['a step without its instant', 'due_at = NULL', 'resource_due'],
     ['a live row with nothing due', 'due_at = NULL, next_step = NULL', 'resource_step'],
     ['an active row in its grace step', "next_step = 'end-grace'", 'resource_step'],
     ['an active row waiting to be purged', "next_step = 'purge'", 'resource_step'],
     ['a grace row waiting to expire', "status = 'grace'", 'resource_step'],
-    ['an ended row waiting to expire', "status = 'expired', ended_at = now()", 'resource_step'],
+    ['an ended row waiting to expire', `status = 'expired', ended_at = ${nowSql}`, 'resource_step'],
     ['an end before the expiry', "ends_at = expires_at - interval '1 millisecond'", 'resource_instants'],
     ['an expiry before the issue', "issued_at = expires_at + interval '1 millisecond'", 'resource_instants'],
     ['more uses than allowed', 'uses = 2', 'resource_uses'],
     ['fewer uses than none', 'uses = -1', 'resource_uses'],
     ['no version', 'version = 0', 'resource_version'],
-    ['a stored suspension', "status = 'suspended', ended_at = now(), next_step = 'purge'", 'resource_stored_status'],
+    [
+      'a stored suspension',
+      `status = 'suspended', ended_at = ${nowSql}, next_step = 'purge'`,
+      'resource_stored_status',
+    ],
     ['a sixth wrong code', 'attempts = 6', 'resource_attempts'],
     ['fewer wrong codes than none', 'attempts = -1', 'resource_attempts'],
     ['a selector that finds what nothing proves', "selector = 'abc'", 'resource_selector_verifier'],
@@ -58,17 +63,17 @@ describe('a status and its instants always tell the same story, whatever the cod
 
 describe('the directory', async () => {
   const [organization] = await sql<{ id: string }>(
-    `INSERT INTO directory_organization (name, created_at, changed_at) VALUES ('Acme', now(), now()) RETURNING id`,
+    `INSERT INTO directory_organization (name, created_at, changed_at) VALUES ('Acme', ${nowSql}, ${nowSql}) RETURNING id`,
   )
   const addUser = (canonical: string) =>
     sql<{ id: string }>(
-      `INSERT INTO directory_user (email, canonical, created_at, changed_at) VALUES ($1, $1, now(), now()) RETURNING id`,
+      `INSERT INTO directory_user (email, canonical, created_at, changed_at) VALUES ($1, $1, ${nowSql}, ${nowSql}) RETURNING id`,
       [canonical],
     )
   const [user] = await addUser('ada@example.com')
   const join = (organizationId: unknown, userId: unknown) =>
     sql(
-      `INSERT INTO directory_membership (organization_id, user_id, role, joined_at) VALUES ($1, $2, 'member', now())`,
+      `INSERT INTO directory_membership (organization_id, user_id, role, joined_at) VALUES ($1, $2, 'member', ${nowSql})`,
       [organizationId, userId],
     )
   await join(organization?.id, user?.id)
@@ -106,7 +111,7 @@ describe('the directory', async () => {
 describe('events', () => {
   const insert = (type: string) =>
     sql(
-      `INSERT INTO event (resource_id, kind, type, version, at, trigger) VALUES ($1, 'plain', $2, 1, now(), 'manual')`,
+      `INSERT INTO event (resource_id, kind, type, version, at, trigger) VALUES ($1, 'plain', $2, 1, ${nowSql}, 'manual')`,
       [resource.id, type],
     )
 
@@ -140,7 +145,7 @@ describe('events', () => {
 
   it('J1: the application can add to them, and not to the migrations', async () => {
     await application.query(`INSERT INTO event (resource_id, kind, type, version, at, trigger)
-      VALUES (gen_random_uuid(), 'plain', 'noted', 1, now(), 'manual')`)
+      VALUES (gen_random_uuid(), 'plain', 'noted', 1, ${nowSql}, 'manual')`)
     await expect(application.query('DELETE FROM _prisma_migrations')).rejects.toMatchObject({ code: '42501' })
   })
 })
@@ -150,7 +155,7 @@ describe('the ledger', async () => {
   const owe = (event: string, channel: string) =>
     sql(
       `INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at)
-      VALUES ($1, 'plain', 1, $2, $3, $4::lapse_channel, 'somebody', now(), now())`,
+      VALUES ($1, 'plain', 1, $2, $3, $4::lapse_channel, 'somebody', ${nowSql}, ${nowSql})`,
       [resource.id, event, issued?.id, channel],
     )
 

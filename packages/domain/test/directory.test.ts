@@ -459,11 +459,15 @@ describe('a user', () => {
   it('is verified once, and anew with a new address; a repetition is quiet', async () => {
     const { id, verifiedAt } = await users.create({ email: fresh(), verified: true })
     expect(verifiedAt).toBeInstanceOf(Date)
+    // Two steps within a millisecond have the same instant.
+    const aMillisecondPasses = () => sql('SELECT pg_sleep(0.002)')
     expect((await users.update(id, { verified: true, name: 'Ada' })).verifiedAt).toEqual(verifiedAt)
     expect((await users.update(id, { email: fresh() })).verifiedAt).toBeNull()
+    await aMillisecondPasses()
     const again = await users.update(id, { verified: true }, host)
     expect(again.verifiedAt?.getTime()).toBeGreaterThan(verifiedAt?.getTime() ?? Number.NaN)
     expect(await users.update(id, { verified: true })).toEqual(again)
+    await aMillisecondPasses()
     const moved = await users.update(id, { email: fresh(), verified: true })
     expect(moved.verifiedAt?.getTime()).toBeGreaterThan(again.verifiedAt?.getTime() ?? Number.NaN)
     expect((await users.update(id, { verified: false })).verifiedAt).toBeNull()

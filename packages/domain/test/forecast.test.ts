@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { forecastResources } from '../src/store/forecast.ts'
 import { coupon, membership, plain } from './kinds.ts'
@@ -65,7 +66,7 @@ describe('the forecast', () => {
     ]
     await age(late.id, 4 * hour)
     await resources.revoke('plain', revoked.id)
-    await sql('UPDATE resource SET suspended_at = now() WHERE id = $1', [blocked.id])
+    await sql(`UPDATE resource SET suspended_at = ${nowSql} WHERE id = $1`, [blocked.id])
     const { buckets, overdue } = await domain.forecast({ bucket: 'hour', count: 48 })
     expect(overdue).toEqual({ total: 1, kinds: { plain: 1 } })
     expect(buckets.reduce((sum, { total }) => sum + total, 0)).toBe(1)
@@ -114,7 +115,7 @@ describe('the forecast', () => {
     await sql(`INSERT INTO resource (id, kind, status, issued_at, changed_at, expires_at, ends_at, ended_at, due_at, next_step)
       SELECT gen_random_uuid(), 'plain', (CASE WHEN live THEN 'active' ELSE 'expired' END)::lapse_status, at - '9 days'::interval,
         at, e, e, CASE WHEN NOT live THEN e END, e, (CASE WHEN live THEN 'expire' ELSE 'purge' END)::lapse_step
-      FROM (SELECT now() AS at, i % 20 = 0 AS live, now() + (CASE WHEN i % 20 = 0 THEN 1 ELSE -1 END) * i * interval '10 s' AS e
+      FROM (SELECT ${nowSql} AS at, i % 20 = 0 AS live, now() + (CASE WHEN i % 20 = 0 THEN 1 ELSE -1 END) * i * interval '10 s' AS e
         FROM generate_series(1, 40000) i) made`)
     await sql('VACUUM ANALYZE resource')
     const plan = await planOf((db) => forecastResources(db, { bucket: 'hour', count: 24 }))

@@ -1,3 +1,4 @@
+import { makeDue } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { type HttpCallInput, httpCall, openCall } from '../src/index.ts'
 import { testPeople } from './people.ts'
@@ -152,7 +153,7 @@ describe('what it carries', () => {
   it('is not erased by an attempt that has lost its lease', async () => {
     const { id, delivery } = await ended()
     await claimed(delivery)
-    await sql('UPDATE delivery SET leased_until = now() WHERE id = $1', [delivery])
+    await makeDue(sql, delivery)
     await claimed(delivery)
     await deliveries.settle(delivery, 1, 5, { status: 'sent' })
     expect(await enclosedOf(id)).not.toBeNull()
@@ -266,7 +267,7 @@ describe('its organization', () => {
     const delivery = (await httpCalls.get(id)).delivery?.id ?? ''
     expect(await deliveries.claim(delivery, lease)).toEqual({ verdict: 'later', inMs: 5 * minute })
     await organizations.restore(organization.id)
-    await sql('UPDATE delivery SET next_attempt_at = now() WHERE id = $1', [delivery])
+    await makeDue(sql, delivery)
     await attempt(delivery, { status: 'sent' })
     expect((await httpCalls.get(id)).state).toBe('made')
   })

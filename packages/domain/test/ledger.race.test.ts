@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { expect, it } from 'vitest'
 import { membership } from './kinds.ts'
 import { tally, testDomain } from './support.ts'
@@ -8,7 +9,7 @@ it('of 40 who retry what is dead at once, each delivery is retried by one', asyn
   const { resource } = await domain.resources.issue({ kind: 'membership' })
   await sql(
     `INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, status, settled_at, created_at)
-     SELECT $1, 'membership', i, 'renewed', 1, 'email', 'a@example.com', 'dead', now(), now() FROM generate_series(1, 4000) i`,
+     SELECT $1, 'membership', i, 'renewed', 1, 'email', 'a@example.com', 'dead', ${nowSql}, ${nowSql} FROM generate_series(1, 4000) i`,
     [resource.id],
   )
   const processes = [domain, another([membership]), another([membership]), another([membership])]

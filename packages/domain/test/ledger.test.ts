@@ -1,8 +1,10 @@
+import { nowSql } from '@lapse/testkit'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
-import { deadLately, oldestPending, sweptLately } from '../src/alerts/measures.ts'
+import { deadLately, sweptLately } from '../src/alerts/measures.ts'
 import type { DeliveryFilter } from '../src/index.ts'
 import { countDeliveries, listDeliveries, purgeNotices, retryDead } from '../src/ledger.ts'
+import { oldestPending } from '../src/outbox/backlog.ts'
 import { coupon, membership, plain } from './kinds.ts'
 import { day, hour, minute, second, testDomain } from './support.ts'
 
@@ -21,7 +23,7 @@ const owing = async (email = 'ada@example.com', more: object = {}) => {
   return { resource: resource.id, id: owed[0]?.id ?? '' }
 }
 const kill = (ids: readonly string[]) =>
-  sql(`UPDATE delivery SET status = 'dead', settled_at = now(), next_attempt_at = NULL WHERE id = ANY ($1)`, [ids])
+  sql(`UPDATE delivery SET status = 'dead', settled_at = ${nowSql}, next_attempt_at = NULL WHERE id = ANY ($1)`, [ids])
 const back = (id: string, ms: number) =>
   sql(`UPDATE delivery SET created_at = created_at - $2::float8 * interval '1 millisecond' WHERE id = $1`, [id, ms])
 const notice = { type: 'lapse.test', data: {}, letter: { subject: 'test', lines: [] } }
@@ -61,7 +63,7 @@ describe('the ledger lists', () => {
       [organization.id, null].map(async (owner) => {
         const [row] = await sql<{ id: string }>(
           `INSERT INTO webhook_endpoint (id, organization_id, url, kinds, events, sealed, created_at, changed_at)
-           VALUES (gen_random_uuid(), $1, 'https://example.com', '{}', '{}', '', now(), now()) RETURNING id`,
+           VALUES (gen_random_uuid(), $1, 'https://example.com', '{}', '{}', '', ${nowSql}, ${nowSql}) RETURNING id`,
           [owner],
         )
         return row?.id ?? ''
@@ -162,15 +164,15 @@ describe('a long ledger', () => {
     await clear()
     const { resource } = await owing()
     await sql(`INSERT INTO resource (id, kind, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
-      SELECT gen_random_uuid(), 'plain', now(), now(), e, e, e, 'expire'
+      SELECT gen_random_uuid(), 'plain', ${nowSql}, ${nowSql}, e, e, e, 'expire'
       FROM (SELECT now() + '1 day'::interval AS e) x, generate_series(1, 2000)`)
     await sql(`INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, status, settled_at, next_attempt_at, created_at)
       SELECT r.id, 'plain', i, 'renewed', 1, 'email', 'user' || r.n % 1000 || '@example.com',
         (CASE r.n WHEN 1 THEN 'dead' WHEN 2 THEN 'failed' ELSE 'sent' END)::lapse_delivery_status,
-        CASE WHEN r.n <> 2 THEN now() END, CASE r.n WHEN 2 THEN now() END, now()
+        CASE WHEN r.n <> 2 THEN ${nowSql} END, CASE r.n WHEN 2 THEN ${nowSql} END, ${nowSql}
       FROM generate_series(1, 20) i, (SELECT id, row_number() OVER () AS n FROM resource WHERE kind = 'plain') r`)
     await sql(`INSERT INTO event (resource_id, kind, type, version, at, trigger)
-      SELECT gen_random_uuid(), 'plain', 'issued', 1, now(), 'manual' FROM generate_series(1, 20000)`)
+      SELECT gen_random_uuid(), 'plain', 'issued', 1, ${nowSql}, 'manual' FROM generate_series(1, 20000)`)
     for (const table of ['delivery', 'event']) await sql(`VACUUM ANALYZE ${table}`)
     const client = new pg.Client({
       connectionString: ownerUrl,
@@ -201,7 +203,7 @@ describe('a long ledger', () => {
       ['delivery_pkey', (db) => listDeliveries(db, { since: new Date(Date.now() + minute), kind: 'coupon' }, page)],
       ['delivery_unsent', (db) => countDeliveries(db)],
       ['delivery_notice_settled', (db) => purgeNotices(db, 500)],
-      ['delivery_due', (db) => oldestPending(db)],
+      ['delivery_ready', (db) => oldestPending(db)],
       ['delivery_dead_settled', (db) => deadLately(db).catch(() => {})],
       ['event_swept', (db) => sweptLately(db).catch(() => {})],
     ] as [string, (db: never) => Promise<unknown>][]) {

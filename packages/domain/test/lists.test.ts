@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { overdue } from '../src/store/read.ts'
 import { coupon, membership, plain } from './kinds.ts'
@@ -109,7 +110,7 @@ describe('pending and upcoming', () => {
 
   it('overdue reads what is overdue, and not all that is pending', async () => {
     await sql(`INSERT INTO resource (id, kind, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
-      SELECT gen_random_uuid(), 'plain', now() - interval '1 day', now(), e, e, e, 'expire'
+      SELECT gen_random_uuid(), 'plain', now() - interval '1 day', ${nowSql}, e, e, e, 'expire'
       FROM (SELECT now() + (i - 20) * interval '10 s' AS e FROM generate_series(1, 40000) i ORDER BY random()) made`)
     await sql('VACUUM ANALYZE resource')
     expect(await planOf(overdue)).toContain('resource_due')

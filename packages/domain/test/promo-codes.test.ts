@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { promoCode } from '../src/index.ts'
 import { testPeople } from './people.ts'
@@ -129,10 +130,10 @@ describe('redeeming', () => {
 describe('a code that 50,000 people have redeemed', async () => {
   const redeemedBy = async (people: number) => {
     const { id, payload } = await create({ maxUses: 100_000 })
-    await sql(`INSERT INTO redemption SELECT $1, 'holder ' || i, 1, now(), now() FROM generate_series(1, $2::int) i`, [
-      id,
-      people,
-    ])
+    await sql(
+      `INSERT INTO redemption SELECT $1, 'holder ' || i, 1, ${nowSql}, ${nowSql} FROM generate_series(1, $2::int) i`,
+      [id, people],
+    )
     await sql('UPDATE resource SET uses = $2 WHERE id = $1', [id, people])
     return { id, code: payload.code }
   }

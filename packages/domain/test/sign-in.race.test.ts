@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { type Kind, session, verification } from '../src/index.ts'
 import { purposes } from '../src/kinds/verification.ts'
@@ -123,7 +124,7 @@ describe('a code', () => {
       waiting.push(verifications.consumeCode({ email }, wrong))
       await lockWaiters(1)
       await holder.query(
-        `UPDATE resource SET status = 'revoked', ended_at = clock_timestamp(), next_step = 'purge' WHERE id = $1`,
+        `UPDATE resource SET status = 'revoked', ended_at = ${nowSql}, next_step = 'purge' WHERE id = $1`,
         [id],
       )
     })

@@ -1,3 +1,4 @@
+import { makeStepDue } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { defineKind } from '../src/index.ts'
 import { plain } from './kinds.ts'
@@ -62,7 +63,8 @@ describe('reminders that are spread', () => {
     expect(late).toBeGreaterThan(10)
     expect(late).toBeLessThan(40)
     await sql('DELETE FROM delivery WHERE resource_id = ANY ($1)', [ids])
-    await sql(`UPDATE resource SET next_step = 'remind', due_at = clock_timestamp() WHERE id = ANY ($1)`, [ids])
+    await sql(`UPDATE resource SET next_step = 'remind' WHERE id = ANY ($1)`, [ids])
+    await makeStepDue(sql, ids)
     const again = (await owedAfter(ids, 0)).waits.filter(({ wait }) => wait > 0)
     const first = new Map(mails.map(({ resource, after }) => [resource, after]))
     for (const { resource, after } of again) expect(Math.abs(after - (first.get(resource) ?? 0))).toBeLessThan(2)

@@ -85,7 +85,7 @@ export const testDomain = async (kinds: readonly Kind[]) => {
           WHERE datname = current_database() AND NOT granted`)
         return rows.length >= statements
       }
-      await until(waiting, { timeout: 5_000, what: `${statements} statements waiting for a lock` })
+      await until(waiting, { what: `${statements} statements waiting for a lock` })
     },
     /** The deliveries of a channel that a worker may claim now. */
     readyIn: async (channel: Channel): Promise<{ id: string; round: number }[]> => {

@@ -1,3 +1,4 @@
+import { makeDue } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { defineKind } from '../src/index.ts'
 import { plain } from './kinds.ts'
@@ -149,9 +150,7 @@ describe('a suspended organization', () => {
     expect(await claim()).toEqual({ verdict: 'later', inMs: 5 * minute })
     expect(await readyIn('email')).not.toContainEqual(expect.objectContaining({ id: delivery?.id }))
     await organizations.restore(organization.id)
-    await sql(`UPDATE delivery SET next_attempt_at = next_attempt_at - interval '5 minutes' WHERE id = $1`, [
-      delivery?.id,
-    ])
+    await makeDue(sql, delivery?.id)
     expect(await claim()).toMatchObject({ verdict: 'claimed' })
   })
 })

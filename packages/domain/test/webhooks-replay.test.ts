@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { nowSql, stopwatch } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { day, hour, minute } from './support.ts'
 import { testWebhooks } from './webhooks.ts'
@@ -178,7 +179,7 @@ describe('a span of time', () => {
       FROM generate_series(1, 200000) n`)
     await sql(
       `INSERT INTO event (resource_id, kind, type, version, at, trigger)
-      SELECT $1, 'plain', 'used', 1, clock_timestamp(), 'manual' FROM generate_series(1, 10500) n`,
+      SELECT $1, 'plain', 'used', 1, ${nowSql}, 'manual' FROM generate_series(1, 10500) n`,
       [resource],
     )
     await sql('ANALYZE event')
@@ -202,9 +203,10 @@ describe('a span of time', () => {
     const { id } = await made()
     const since = await hourAgo()
     const took = async (act: () => Promise<unknown>): Promise<number> => {
-      const started = performance.now()
+      const clock = stopwatch()
       await act()
-      return performance.now() - started
+      clock.stop()
+      return clock.ms()
     }
     const happening = await took(async () => {
       for (let i = 0; i < 9; i++)

@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { defineKind, invite } from '../src/index.ts'
 import { plain } from './kinds.ts'
@@ -207,10 +208,10 @@ it('an installation without endpoints writes no more than before', async () => {
 
 it('many endpoints of other organizations cost a transition nothing: those that matter are found by an index', async () => {
   await sql(
-    `INSERT INTO directory_organization (name, created_at, changed_at) SELECT 'x', now(), now() FROM generate_series(1, 2000)`,
+    `INSERT INTO directory_organization (name, created_at, changed_at) SELECT 'x', ${nowSql}, ${nowSql} FROM generate_series(1, 2000)`,
   )
   await sql(`INSERT INTO webhook_endpoint (id, organization_id, url, sealed, kinds, events, header_names, created_at, changed_at)
-    SELECT gen_random_uuid(), id, 'https://example.com', '', '{}', '{}', '{}', now(), now() FROM directory_organization`)
+    SELECT gen_random_uuid(), id, 'https://example.com', '', '{}', '{}', '{}', ${nowSql}, ${nowSql} FROM directory_organization`)
   await sql('ANALYZE webhook_endpoint')
   const { id: organization } = await company()
   const own = await made({ organization })

@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { describe, expect, it } from 'vitest'
 import { hour, minute, tally } from './support.ts'
 import { testWebhooks } from './webhooks.ts'
@@ -179,7 +180,7 @@ it('an endpoint is deleted without waiting for whoever settles a delivery to it,
   const delivery = await owing(id)
   const settle = async (holder: { query: (text: string, values: unknown[]) => Promise<unknown> }) => {
     await endpoints.delete(id)
-    await holder.query('UPDATE webhook_endpoint SET failing_since = now() WHERE id = $1', [id])
+    await holder.query(`UPDATE webhook_endpoint SET failing_since = ${nowSql} WHERE id = $1`, [id])
   }
   await holding(delivery, settle, 'delivery')
   expect(await domain.deliveries.claim(delivery, minute)).toMatchObject({ verdict: 'settled' })

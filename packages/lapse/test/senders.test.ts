@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createDomain, defineKind, httpCall } from '@lapse/domain'
-import { type SinkRequest, testDatabase, testSink } from '@lapse/testkit'
+import { makeDue, type SinkRequest, testDatabase, testSink } from '@lapse/testkit'
 import pg from 'pg'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -42,10 +42,7 @@ const ended = async (id: string): Promise<string> => {
   return rows[0]?.owed?.[0]?.id ?? ''
 }
 /** As if its next try had come. */
-const due = (id: string) =>
-  owner.query(`UPDATE delivery SET next_attempt_at = clock_timestamp() WHERE id = $1 AND next_attempt_at IS NOT NULL`, [
-    id,
-  ])
+const due = (id: string) => makeDue((text, values) => owner.query(text, values), id)
 const last = (): SinkRequest => sink.requests.at(-1) as SinkRequest
 const lastAttempt = async (id: string) => (await domain.deliveries.get(id)).log.at(-1)
 

@@ -63,7 +63,7 @@ export const testInbox = async (): Promise<TestInbox> => {
     failNext: (count, code = 451) => {
       refusals = { count, code }
     },
-    waitForMail: (wanted = () => true, timeout = 10_000) =>
+    waitForMail: (wanted = () => true, timeout = 20_000) =>
       until(() => mails.find(wanted), { timeout, what: `a mail (of ${mails.length} so far)` }),
   }
 }

@@ -1,7 +1,9 @@
 import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SMTPServer } from 'smtp-server'
 import { afterFile } from './after-file.ts'
 import { selfSigned } from './self-signed.ts'
+import { stopwatch } from './stopwatch.ts'
 
 export interface SunkMail {
   readonly messageId: string
@@ -39,15 +41,15 @@ export interface MailSink {
 export interface MailSinkOptions {
   /** Encrypted from the first byte, or after STARTTLS. Its certificate is signed by itself. */
   tls?: 'at once' | 'after STARTTLS'
+  /** How long it takes to accept each mail, of any number at once. */
+  acceptMs?: number
 }
 
 /** A mail server for those who count: it keeps mails as they came, and says when; it may take its time. Gone after the test file. */
-export const mailSink = async ({ tls }: MailSinkOptions = {}): Promise<MailSink> => {
+export const mailSink = async ({ tls, acceptMs = 0 }: MailSinkOptions = {}): Promise<MailSink> => {
   const mails: SunkMail[] = []
   const seen: SunkMail[] = []
-  const beats = [performance.now(), performance.now()]
-  // What is read now has come after the second to last beat, or it would have been read then.
-  const beating = setInterval(() => beats.push(performance.now()) > 2 && beats.shift(), 2)
+  const clock = stopwatch()
   const refusal = (about: Parameters<MailSink['refuse']>[0]) => {
     const code = sink.refuse(about)
     return code === undefined ? undefined : Object.assign(new Error('refused by the test'), { responseCode: code })
@@ -78,9 +80,10 @@ export const mailSink = async ({ tls }: MailSinkOptions = {}): Promise<MailSink>
         to: envelope.rcptTo.map(({ address }) => address),
         raw,
         at: performance.now(),
-        notBefore: beats[0] ?? 0,
+        notBefore: clock.notBefore(),
       }
       seen.push(mail)
+      if (acceptMs > 0) await sleep(acceptMs)
       const refused = refusal({ data: raw })
       if (refused) return done(refused)
       mails.push(mail)
@@ -96,7 +99,7 @@ export const mailSink = async ({ tls }: MailSinkOptions = {}): Promise<MailSink>
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   afterFile(async () => {
-    clearInterval(beating)
+    clock.stop()
     sink.disconnect()
     await new Promise<void>((resolve) => server.close(resolve))
   })
@@ -127,7 +130,7 @@ const textOf = async (stream: AsyncIterable<unknown>): Promise<string | undefine
   }
 }
 
-/** How many of these were certainly there within one second, whichever second that is. */
+/** How many of these were certainly there within one second, whichever second that is. The first comes first. */
 export const fullestSecond = (mails: readonly Pick<SunkMail, 'at' | 'notBefore'>[]): number => {
   let most = 0
   for (let first = 0, end = 0; first < mails.length; first++) {

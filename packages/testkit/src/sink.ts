@@ -94,7 +94,7 @@ export const testSink = async ({
     answerAlways: (answer) => {
       always = answer
     },
-    waitForRequest: (wanted = () => true, timeout = 10_000) =>
+    waitForRequest: (wanted = () => true, timeout = 20_000) =>
       until(() => requests.find(wanted), { timeout, what: `a request (of ${requests.length} so far)` }),
   }
 }

@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /**
  * Asks `probe` until it answers something truthy, and resolves to that.
  * @param probe may throw while it is too early; the last error is shown when time is up.
- * @param options.timeout milliseconds, 10,000 by default.
+ * @param options.timeout milliseconds, 20,000 by default: a failure takes longer, and a busy machine is no failure.
  * @param options.what names what was awaited, for the error.
  */
 export const until = async <T>(
   probe: () => T | Promise<T>,
-  { timeout = 10_000, what = 'the condition' }: { timeout?: number; what?: string } = {},
+  { timeout = 20_000, what = 'the condition' }: { timeout?: number; what?: string } = {},
 ): Promise<Exclude<T, undefined | null | false | 0 | ''>> => {
   let last: unknown
   for (const deadline = performance.now() + timeout; ; await sleep(10)) {

@@ -64,7 +64,7 @@ const byHand = async ({ pool, queue }: Ground, count: number): Promise<void> => 
     text: `
       WITH inserted AS (
         INSERT INTO resource (id, kind, subject, payload, issued_at, changed_at, expires_at, ends_at, reminders, due_at, next_step)
-        SELECT id, $2, $3, $4, now(), now(), e.at, e.at, '{259200,86400}', e.at - interval '3 days', 'remind'
+        SELECT id, $2, $3, $4, date_trunc('milliseconds', now()), date_trunc('milliseconds', now()), e.at, e.at, '{259200,86400}', e.at - interval '3 days', 'remind'
         FROM unnest($1::uuid[]) AS id, (SELECT to_timestamp($5::float8 / 1000) AS at) AS e
         RETURNING id, kind, version, issued_at, expires_at, subject
       )

@@ -68,13 +68,13 @@ const sweepByHand = async (ground: Ground): Promise<number> => {
       SELECT id FROM resource WHERE due_at <= clock_timestamp() AND next_step <> 'purge'
       ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED
     ), moved AS (
-      UPDATE resource r SET status = 'expired', ended_at = r.ends_at, next_step = 'purge', changed_at = clock_timestamp(),
+      UPDATE resource r SET status = 'expired', ended_at = r.ends_at, next_step = 'purge', changed_at = date_trunc('milliseconds', clock_timestamp()),
         due_at = clock_timestamp() + interval '30 days'
       FROM due WHERE r.id = due.id AND r.status = 'active' AND r.ends_at <= clock_timestamp()
       RETURNING r.id, r.kind, r.version
     )
     INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger)
-    SELECT id, kind, 'expired', version, clock_timestamp(), 'active', 'expired', 'sweep' FROM moved`
+    SELECT id, kind, 'expired', version, date_trunc('milliseconds', clock_timestamp()), 'active', 'expired', 'sweep' FROM moved`
   try {
     return await rateOf(overdue, async () => {
       while (((await client.query({ name: 'sweep', text })).rowCount ?? 0) > 0);

@@ -64,7 +64,7 @@ const fillTokens = async ({ lapse, pool, owner }: Ground, rows: number) => {
        next_step)
      SELECT gen_random_uuid(), 'api-token', left(md5(i::text), 16), sha256(i::text::bytea),
        '{"name": "bench", "scopes": ["trials:read", "trials:write"], "format": "opaque", "longLived": false}',
-       now(), now(), now() + interval '90 days', now() + interval '90 days', '{}', now() + interval '90 days', 'expire'
+       date_trunc('milliseconds', now()), date_trunc('milliseconds', now()), now() + interval '90 days', now() + interval '90 days', '{}', now() + interval '90 days', 'expire'
      FROM generate_series(1, $1::int) AS i`,
     [rows - inUse],
   )

@@ -15,7 +15,7 @@ export const newId = (): string => {
 const inserted = `
   WITH inserted AS (
     INSERT INTO resource (id, kind, issued_at, changed_at, expires_at, ends_at, reminders, due_at, next_step)
-    SELECT id, 'bench-plain', now(), now(), at, at, '{}', at, 'expire'
+    SELECT id, 'bench-plain', date_trunc('milliseconds', now()), date_trunc('milliseconds', now()), at, at, '{}', at, 'expire'
     FROM (SELECT id, to_timestamp(ms / 1000) AS at FROM unnest($1::uuid[], $2::float8[]) AS t (id, ms)) AS t
     RETURNING id, kind, version, issued_at, expires_at
   )`
@@ -27,13 +27,13 @@ const told = `
 
 const ended = (which: string) => `
   WITH moved AS (
-    UPDATE resource SET status = 'expired', ended_at = ends_at, next_step = 'purge', changed_at = clock_timestamp(),
+    UPDATE resource SET status = 'expired', ended_at = ends_at, next_step = 'purge', changed_at = date_trunc('milliseconds', clock_timestamp()),
       due_at = clock_timestamp() + interval '30 days'
     WHERE ${which} AND status = 'active' AND ends_at <= clock_timestamp()
     RETURNING id, kind, version, ends_at
   )
   INSERT INTO event (resource_id, kind, type, version, at, from_status, to_status, trigger, lateness_ms)
-  SELECT id, kind, 'expired', version, clock_timestamp(), 'active', 'expired', 'job',
+  SELECT id, kind, 'expired', version, date_trunc('milliseconds', clock_timestamp()), 'active', 'expired', 'job',
     (extract(epoch FROM clock_timestamp() - ends_at) * 1000)::bigint FROM moved`
 
 /** Writes the rows and their events, in one statement, which may select something more from `$1` ids and `$2` instants. */

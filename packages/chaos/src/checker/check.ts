@@ -2,6 +2,7 @@ import type { History, Instant } from '../history.ts'
 import { casesOf, type Rule, type Violation } from './case.ts'
 import { doubled, undelivered, unevenLedger } from './effects.ts'
 import { aliveAfterEnd, endedEarly, endsInTime, endsOnce } from './ending.ts'
+import { heldUp } from './neighbours.ts'
 import { lostWrite, wrongAnswer, wrongUses } from './writes.ts'
 
 /** Nothing that waits for a timer, a sweep or a worker that starts takes longer. */
@@ -24,6 +25,7 @@ const ofOne: Record<string, Rule> = {
   'events-and-ledger-differ': unevenLedger,
   'side-effect-missing': undelivered,
   'side-effect-doubled': doubled,
+  'held-up-by-another': heldUp,
 }
 
 const ofAll: Record<string, (history: History) => readonly string[]> = {

@@ -9,6 +9,8 @@ export interface FaultKind {
   readonly delays?: boolean
   /** Whether nobody may notice it: it waits until no fault before it excuses anything any more. */
   readonly isQuiet?: boolean
+  /** Whether it is somebody's doing of whom the side effects of others may notice nothing. */
+  readonly isNoisy?: boolean
   /** Does it, and makes it good again; answers what there is to say of it, in words. */
   readonly run: (stage: Stage, random: Random, pauseMs: number) => Promise<unknown>
 }

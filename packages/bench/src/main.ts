@@ -28,7 +28,7 @@ const named: Record<string, Line> = { peers, horizon, scale, neighbours }
 
 const help = `npm run bench -- [burst issue …] [--quick] [--only burst,issue] [--markdown]
 
-  --quick      smaller numbers and fewer rounds: about two and a half minutes
+  --quick      smaller numbers and fewer rounds: about three minutes
   --only       some of the lines, as naming them alone does: ${Object.keys(lines).join(', ')}
   --markdown   prints the table as Markdown
 

@@ -54,7 +54,7 @@ describe('a mail server', () => {
     const accepting: (() => void)[] = []
     sink.beforeAnswer = (phase) =>
       phase === 'message' ? new Promise<void>((resolve) => void accepting.push(resolve)) : undefined
-    const leaseMs = 400
+    const leaseMs = 2_000
     const [one, other] = [await worker(sink, leaseMs), await worker(sink, leaseMs)]
     const id = await mail()
     one.dispatcher.wake()
@@ -68,7 +68,7 @@ describe('a mail server', () => {
         )
         return rows.length === 1
       },
-      { what: 'three leases to have gone by' },
+      { timeout: 30_000, what: 'three leases to have gone by' },
     )
     other.dispatcher.wake()
     one.dispatcher.wake()

@@ -15,7 +15,7 @@ export interface Notice {
   readonly letter: Letter
 }
 
-/** Where a notice goes. `organizationId`: whose slots its delivery uses; the host's own without. */
+/** Where a notice goes. `organizationId`: whose a mail is; the host's own without. A webhook is its endpoint's. */
 export interface NoticeTarget {
   readonly channel: 'email' | 'webhook'
   readonly target: string
@@ -28,7 +28,9 @@ export const oweNotice = (db: Sql, notice: Notice, to: readonly NoticeTarget[]):
   WITH clock AS MATERIALIZED (SELECT ${now} AS at)
   INSERT INTO delivery (kind, version, event, channel, target, notice, next_attempt_at, created_at, priority, organization_id, lane)
   SELECT ${noticeKind}, 1, ${notice.type}, t.channel::lapse_channel, t.target, ${JSON.stringify(notice)}::jsonb, c.at, c.at,
-    ${priorities.notice}::smallint, t.organization::uuid,
+    ${priorities.notice}::smallint,
+    CASE t.channel WHEN 'webhook' THEN (SELECT w.organization_id FROM webhook_endpoint w WHERE w.id = t.target::uuid)
+      ELSE t.organization::uuid END,
     CASE t.channel WHEN 'email' THEN ${`${noticeKind}:${notice.type}`} ELSE t.target END
   FROM clock c, unnest(${to.map((t) => t.channel)}::text[], ${to.map((t) => t.target)}::text[],
     ${to.map((t) => t.organizationId ?? null)}::text[]) AS t(channel, target, organization)

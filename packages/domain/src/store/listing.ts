@@ -124,7 +124,7 @@ export const follow = async <Row extends { readonly id: string }>(
     WHERE ${tuple(keys)} ${forward ? sql`<=` : sql`>=`} ALL (SELECT * FROM stop) ${order} LIMIT ${most}
   )
   SELECT ${fields}, (SELECT id::text FROM stop) AS "stoppedAt" FROM (SELECT) one LEFT JOIN shown r ON true ${order}`)
-  const shown = rows.filter((row) => row.id !== null)
+  const shown = rows.filter((row) => row.id !== null).map(({ stoppedAt: _, ...row }) => row as unknown as Row)
   return { rows: shown, stoppedAt: shown.length < limit ? (rows[0]?.stoppedAt ?? null) : null }
 }
 

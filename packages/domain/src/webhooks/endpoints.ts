@@ -206,8 +206,7 @@ export class WebhookEndpoints {
     const { value } = await this.#ground.commit(async ({ tx, changes }) => {
       const endpoint = existing(await readEndpoint(tx, id))
       await noted(tx, endpoint.id, { type: 'tested', cause: manual(by), data: {} })
-      const target = { channel: 'webhook', target: endpoint.id, organizationId: endpoint.organizationId } as const
-      const owed = await oweNotice(tx, testOf(endpoint), [target])
+      const owed = await oweNotice(tx, testOf(endpoint), [{ channel: 'webhook', target: endpoint.id }])
       await probeNow(tx, 'webhook', [endpoint.id])
       changes.push({ timers: [], stale: [], owed })
       return { deliveryId: owed[0]?.id ?? '' }

@@ -36,8 +36,8 @@ export const deliveries = [
     name: 'endpoints-of-others',
     guard: 'An organization’s endpoint is told of that organization alone',
     file: record,
-    find: '(w.organization_id IS NULL OR w.organization_id = m.organization_id)',
-    put: '(w.organization_id IS NULL OR w.organization_id IS NOT NULL)',
+    find: 'WHERE organization_id >= m.organization_id AND organization_id <= m.organization_id',
+    put: 'WHERE organization_id IS NOT NULL',
     test: ['packages/domain/test/webhooks-told.test.ts', 'of one organization and no other'],
   },
   {

@@ -129,7 +129,9 @@ const readChanges = (db: Sql, from: Place, filter: Omit<GrantFilter, 'live'>, li
       AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY e.tx, e.id LIMIT ${raw(String(widest))}
   ), last AS (
-    SELECT tx, id, count(*) OVER () AS looked FROM scanned ORDER BY tx DESC, id DESC LIMIT 1
+    -- Of what is not told only where it is so much that the next answer goes on behind it.
+    SELECT tx, id, n.looked FROM scanned s, (SELECT count(*) AS looked FROM scanned) n
+    WHERE s.type IN (${watched}) OR n.looked = ${raw(String(widest))} ORDER BY tx DESC, id DESC LIMIT 1
   ), told AS (
     SELECT s.id, s.tx, s.type, s.at, s.trigger, s.resource_id, r.payload,
       coalesce(r.reference, g.after ->> 'reference') AS reference,

@@ -47,7 +47,8 @@ const lane = laneOf(r)
 
 /** In which lanes rows may stand that are seen so. */
 const lanesOf: Readonly<Record<Status, readonly Status[]>> = {
-  active: ['active', 'scheduled'],
+  // A clock that was set back sees what is in grace as active again.
+  active: ['active', 'grace', 'scheduled'],
   grace: ['grace', 'scheduled'],
   expired: ['expired'],
   revoked: ['revoked'],

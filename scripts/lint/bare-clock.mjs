@@ -1,7 +1,7 @@
 const clocks =
   /(?<![.\w])(?:clock_timestamp\(\)|statement_timestamp\(\)|transaction_timestamp\(\)|now\(\)|current_timestamp\b|localtimestamp\b)/gi
-/** Cut to the millisecond, compared, subtracted, or read as an epoch. */
-const isRead = /(?:date_trunc\('milliseconds',|extract\(epoch from|[<>]=?|[-+])\s*$/i
+/** Cut to what its column keeps, compared, subtracted, or read as an epoch. */
+const isRead = /(?:date_trunc\('(?:milli|micro)seconds',|extract\(epoch from|[<>]=?|[-+])\s*$/i
 /** Moved by an interval: clearly before or after. */
 const isMoved = /^\s*[-+]/
 const comment = /(?:^|[^:])\/\/|^\s*\/?\*|^\s*--/

@@ -126,7 +126,7 @@ export const deliveries = [
     test: [circuitTest, 'does not hold up the calls of another'],
   },
   {
-    name: 'last-byte',
+    name: 'last-byte-of-its-own',
     guard: 'An attempt that has lost its lease sends nothing',
     file: complete,
     find: "AND status IN ('pending', 'failed') AND leased_until > ${now}",

@@ -9,6 +9,8 @@ type Connected = (
   release: (error?: any) => void,
 ) => void
 
+const nothingToRelease = (): void => {}
+
 /** How long a cancelled statement may take to end before its connection is cut. */
 const cancelMs = 1_000
 
@@ -31,7 +33,7 @@ export class SharedPool extends pg.Pool {
     if (!callback) return connecting
     connecting.then(
       (client) => callback(undefined, client, client.release),
-      (error) => callback(error, undefined, () => {}),
+      (error) => callback(error, undefined, nothingToRelease),
     )
   }
 

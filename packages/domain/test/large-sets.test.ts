@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { nowSql } from '@lapse/testkit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openDatabase } from '../src/database.ts'
 import { dependentsBatch, purgeDependents, purgeResources } from '../src/store/purge.ts'
@@ -21,8 +22,8 @@ const written = async (by: 'xmin' | 'cmin', table: string, where: string, values
 const deliveries = (resource: string, target: string, count: number, status = 'pending') =>
   sql(
     `INSERT INTO delivery (resource_id, kind, version, event, event_id, channel, target, next_attempt_at, created_at, status, settled_at)
-     SELECT $1, 'plain', 1, 'many:#' || n, e.id * 1000000 + n, 'webhook', $2, CASE WHEN $4 = 'pending' THEN now() END, now(), $4::lapse_delivery_status,
-       CASE WHEN $4 <> 'pending' THEN now() END
+     SELECT $1, 'plain', 1, 'many:#' || n, e.id * 1000000 + n, 'webhook', $2, CASE WHEN $4 = 'pending' THEN ${nowSql} END, ${nowSql}, $4::lapse_delivery_status,
+       CASE WHEN $4 <> 'pending' THEN ${nowSql} END
      FROM generate_series(1, $3::int) n, (SELECT id FROM event WHERE resource_id = $1 LIMIT 1) e`,
     [resource, target, count, status],
   )
@@ -45,9 +46,9 @@ describe('a set that can be large', () => {
     await sql(
       `WITH people AS (
          INSERT INTO directory_user (email, canonical, created_at, changed_at)
-         SELECT a, a, now(), now() FROM (SELECT 'member-' || n || '@example.com' AS a FROM generate_series(1, 2500) n) t RETURNING id
+         SELECT a, a, ${nowSql}, ${nowSql} FROM (SELECT 'member-' || n || '@example.com' AS a FROM generate_series(1, 2500) n) t RETURNING id
        ) INSERT INTO directory_membership (organization_id, user_id, role, joined_at)
-       SELECT $1, id, 'member', now() FROM people`,
+       SELECT $1, id, 'member', ${nowSql} FROM people`,
       [id],
     )
     await verbs.organizations.delete(id)
@@ -85,7 +86,7 @@ describe('a set that can be large', () => {
     await deliveries(light, randomUUID(), 5, 'sent')
     await sql(
       `INSERT INTO redemption (resource_id, holder, uses, first_at, last_at)
-       SELECT $1, 'holder-' || n, 1, now(), now() FROM generate_series(1, 2500) n`,
+       SELECT $1, 'holder-' || n, 1, ${nowSql}, ${nowSql} FROM generate_series(1, 2500) n`,
       [heavy],
     )
     const purge = async () => (await purgeResources(database, 500, { trigger: 'sweep' })).map(({ id }) => id)
@@ -103,7 +104,7 @@ describe('a set that can be large', () => {
     await age(id, 60 * day)
     await sql(
       `INSERT INTO redemption (resource_id, holder, uses, first_at, last_at)
-       SELECT $1, 'holder-' || n, 1, now(), now() FROM generate_series(1, 1500) n`,
+       SELECT $1, 'holder-' || n, 1, ${nowSql}, ${nowSql} FROM generate_series(1, 1500) n`,
       [id],
     )
     expect(await domain.cleanUp()).toMatchObject({ removed: { plain: expect.any(Number) }, done: true })

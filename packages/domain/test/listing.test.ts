@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { expect, it } from 'vitest'
 import { mostCounted } from '../src/store/listing.ts'
 import { coupon, membership, plain } from './kinds.ts'
@@ -11,7 +12,7 @@ const { organizations } = domain.ownVerbs(async () => true)
 const many = (scope: string, count: number) =>
   sql(
     `INSERT INTO resource (id, kind, scope, subject, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
-    SELECT lapse_uuidv7(), 'plain', $1, 'everybody', now(), now(), e, e, e, 'expire'
+    SELECT lapse_uuidv7(), 'plain', $1, 'everybody', ${nowSql}, ${nowSql}, e, e, e, 'expire'
     FROM (SELECT now() + interval '9 days' AS e) x, generate_series(1, $2::int)`,
     [scope, count],
   )

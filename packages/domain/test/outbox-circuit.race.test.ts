@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { v7 as uuidv7 } from 'uuid'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { AttemptOutcome, Channel } from '../src/index.ts'
@@ -105,7 +106,7 @@ describe('a circuit breaker', () => {
     await waiting('webhook', lane, { count: 10 })
     for (let n = 1; n <= 5; n++) await attempt('webhook', failed)
     await probesAreDue()
-    await sql(`UPDATE webhook_endpoint SET status = 'disabled', disabled_at = now(), disabled_reason = 'a test'`)
+    await sql(`UPDATE webhook_endpoint SET status = 'disabled', disabled_at = ${nowSql}, disabled_reason = 'a test'`)
     await sql(`UPDATE delivery SET leased_until = now() + interval '1 hour' WHERE attempts = 0`)
     const { claims, unprobed } = await claim('webhook')
     expect(claims).toEqual([])

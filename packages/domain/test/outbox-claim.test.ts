@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { v7 as uuidv7 } from 'uuid'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { claimDue } from '../src/outbox/claim-due.ts'
@@ -99,7 +100,7 @@ describe('a claim', () => {
     const lanes = await endpoints(200)
     await sql(
       `INSERT INTO delivery (kind, version, event, channel, target, notice, next_attempt_at, created_at, lane)
-       SELECT 'lapse', 1, 'lapse.test', 'webhook', $1, '{}', now() - interval '1 hour', now(), $1 FROM generate_series(1, 100000)`,
+       SELECT 'lapse', 1, 'lapse.test', 'webhook', $1, '{}', now() - interval '1 hour', ${nowSql}, $1 FROM generate_series(1, 100000)`,
       [lane],
     )
     for (const other of lanes) await waiting('webhook', other)
@@ -134,7 +135,7 @@ describe('a lease', () => {
     const [id = '', cancelled = ''] = await waiting('webhook', lane, { count: 2 })
     await claim('webhook')
     await sql(
-      `UPDATE delivery SET status = 'cancelled', settled_at = now(), next_attempt_at = NULL, leased_until = NULL WHERE id = $1`,
+      `UPDATE delivery SET status = 'cancelled', settled_at = ${nowSql}, next_attempt_at = NULL, leased_until = NULL WHERE id = $1`,
       [cancelled],
     )
     expect(await deliveries.beginSending(cancelled, 1, minute)).toBe(false)

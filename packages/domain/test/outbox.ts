@@ -1,3 +1,4 @@
+import { nowSql } from '@lapse/testkit'
 import { v7 as uuidv7 } from 'uuid'
 import type { Channel, ClaimRequest } from '../src/index.ts'
 import { plain } from './kinds.ts'
@@ -30,13 +31,13 @@ export const testOutbox = async () => {
     ): Promise<string[]> => {
       if (organization !== null)
         await sql(
-          `INSERT INTO directory_organization (id, name, created_at, changed_at) VALUES ($1, 'An organization', now(), now()) ON CONFLICT DO NOTHING`,
+          `INSERT INTO directory_organization (id, name, created_at, changed_at) VALUES ($1, 'An organization', ${nowSql}, ${nowSql}) ON CONFLICT DO NOTHING`,
           [organization],
         )
       const ids = Array.from({ length: count }, () => uuidv7())
       await sql(
         `INSERT INTO webhook_endpoint (id, organization_id, url, sealed, max_per_second, created_at, changed_at)
-         SELECT id::uuid, $2, 'https://' || $3 || '/' || id, '', $4, now(), now() FROM unnest($1::text[]) AS id`,
+         SELECT id::uuid, $2, 'https://' || $3 || '/' || id, '', $4, ${nowSql}, ${nowSql} FROM unnest($1::text[]) AS id`,
         [ids, organization, host, rate],
       )
       return ids
@@ -46,7 +47,7 @@ export const testOutbox = async () => {
       const { count = 1, organization = null, priority = 2, kind = 'lapse', secondsAgo = 10 } = about
       const rows = await sql<{ id: string }>(
         `INSERT INTO delivery (kind, version, event, channel, target, notice, next_attempt_at, created_at, priority, organization_id, lane)
-         SELECT $1, 1, 'lapse.test', $2::lapse_channel, $3, '{}', now() - $4::int * interval '1 second' + n * interval '1 millisecond', now(), $5, $6, $3
+         SELECT $1, 1, 'lapse.test', $2::lapse_channel, $3, '{}', now() - $4::int * interval '1 second' + n * interval '1 millisecond', ${nowSql}, $5, $6, $3
          FROM generate_series(1, $7) AS n RETURNING id`,
         [kind, channel, lane, secondsAgo, priority, organization, count],
       )

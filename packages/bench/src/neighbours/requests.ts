@@ -3,7 +3,7 @@ import { sleep, times } from '../measure.ts'
 import { analyze } from '../rows.ts'
 import { atMostTwice, type Bound, type Measured, type Neighbour, patienceMs, withinASecond } from './neighbour.ts'
 import { type Noise, withNoise } from './noise-process.ts'
-import { checks, inWords } from './pulses.ts'
+import { checks, inWords, unanswered } from './pulses.ts'
 import type { Stage } from './stage.ts'
 
 const quietKind = 'bench-plain'
@@ -154,7 +154,7 @@ const lockedRow: Neighbour = {
           while (!over) {
             const start = performance.now()
             const path = `${stage.url}/v1/resources/${id}/consume`
-            const answer = await fetch(path, { method: 'POST', headers }).catch(() => undefined)
+            const answer = await fetch(path, { method: 'POST', headers }).catch(unanswered)
             waits.push(performance.now() - start)
             const status = String(answer?.status ?? 'no answer')
             statuses[status] = (statuses[status] ?? 0) + 1

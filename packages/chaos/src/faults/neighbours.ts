@@ -118,9 +118,12 @@ export const oneTokenNoisy: FaultKind = {
       const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
       while (performance.now() < end) {
         const api = stage.apis[n % stage.apis.length]
-        const answer = await fetch(`${api?.url}${path}`, { ...init, headers }).catch(() => undefined)
-        await answer?.arrayBuffer().catch(() => {})
-        const status = String(answer?.status ?? 'none')
+        const ask = async () => {
+          const answer = await fetch(`${api?.url}${path}`, { ...init, headers })
+          await answer.arrayBuffer()
+          return String(answer.status)
+        }
+        const status = await ask().catch((error: Error) => error.name)
         answers[status] = (answers[status] ?? 0) + 1
       }
     }

@@ -52,7 +52,8 @@ export const redisFull = refusing(
 const snapshotIn = ({ services }: Stage): string => join(services.redis.home, 'dump.rdb')
 
 const saved = async (redis: Redis, status: 'ok' | 'err'): Promise<void> => {
-  await redis.bgsave().catch(() => {})
+  // One under way is as good: its status is what is waited for.
+  await redis.bgsave().catch((error: Error) => error.message)
   for (let i = 0; i < 100; i++) {
     const info = await redis.info('persistence')
     if (info.includes(`rdb_last_bgsave_status:${status}`) && info.includes('rdb_bgsave_in_progress:0')) return

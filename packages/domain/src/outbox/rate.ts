@@ -20,7 +20,7 @@ const courtesyMs = 250
  */
 export const createRateLimit = (db: Sql, name: string, perSecond: number): RateLimit => {
   const spacingMs = spanMs / perSecond
-  const clock = sql`clock_timestamp()`
+  const clock = sql`date_trunc('microseconds', clock_timestamp())`
   const spacing = sql`(${spacingMs}::float8 * interval '1 millisecond')`
 
   /** `true`: taken. A clock that was set back must not hold everything up: what lies too far ahead counts as free. */

@@ -6,17 +6,13 @@ export class UnderWay {
   /** Whether its last byte may have gone out: nothing says that it has not arrived. */
   isSending = false
   readonly #aborted = new AbortController()
-  readonly #ended: Promise<never>
-  #end = (_: Error): void => {}
+  /** Why it was brought to its end, and who waits to be told. */
+  #why: Error | undefined
+  #reject: ((why: Error) => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(channel: Channel) {
     this.channel = channel
-    this.#ended = new Promise((_, reject) => {
-      this.#end = reject
-    })
-    // Heard by those that wait for the attempt; there may be none any more.
-    this.#ended.catch(() => undefined)
   }
 
   get signal(): AbortSignal {
@@ -40,6 +36,15 @@ export class UnderWay {
 
   /** What `work` answers, unless it is interrupted or takes too long first. */
   unlessEnded<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#ended]).finally(() => clearTimeout(this.#timer))
+    return new Promise<T>((resolve, reject) => {
+      this.#reject = reject
+      work.then(resolve, reject)
+      if (this.#why) reject(this.#why)
+    }).finally(() => clearTimeout(this.#timer))
+  }
+
+  #end(why: Error): void {
+    this.#why ??= why
+    this.#reject?.(why)
   }
 }

@@ -142,7 +142,9 @@ const ofAlerts = async (domain: Domain): Promise<Finding[]> => {
 const ofRedis = async (queues: Queues): Promise<Finding[]> => {
   try {
     await reachable(queues)
-    const [inspected, refused] = await Promise.all([inspectRedis(queues.redis), refusal(queues)])
+    // Not at once: after a READONLY the connection is made anew, and nothing else gets an answer meanwhile.
+    const inspected = await inspectRedis(queues.redis)
+    const refused = await refusal(queues)
     const { version, persistence, warnings } = inspected
     const problems = [
       ...(refused ? [`${refused} Timers wait until it accepts them; workers sweep meanwhile.`] : []),

@@ -79,7 +79,7 @@ describe('a mail server', () => {
     expect(await deliveryOf(id)).toMatchObject({ attempts: 1, log: [{ status: 'sent' }] })
   })
 
-  it('that cuts the line after the last byte gets no second copy unless a person asks for it', async () => {
+  it('that cuts the line after the last byte gets a second copy, and not at once', async () => {
     const sink = await mailSink()
     sink.beforeAnswer = (phase) => {
       if (phase !== 'message') return undefined
@@ -87,6 +87,19 @@ describe('a mail server', () => {
       return new Promise<void>(() => {})
     }
     const { dispatcher } = await worker(sink, 60_000)
+    const id = await mail()
+    dispatcher.wake()
+    await until(async () => (await deliveryOf(id)).status === 'failed', { what: 'the end of the attempt' })
+    const { log } = await deliveryOf(id)
+    expect(log).toMatchObject([{ status: 'unknown', nextAt: expect.any(Date) }])
+    expect((log[0]?.nextAt?.getTime() ?? 0) - (log[0]?.at.getTime() ?? 0)).toBeGreaterThanOrEqual(60_000)
+    expect(sink.mails).toHaveLength(1)
+  })
+
+  it('that never answers after the last byte gets no second copy unless a person asks for it', async () => {
+    const sink = await mailSink()
+    sink.beforeAnswer = (phase) => (phase === 'message' ? new Promise<void>(() => {}) : undefined)
+    const { dispatcher } = await worker(sink, 60_000, 500)
     const id = await mail()
     dispatcher.wake()
     await until(async () => (await deliveryOf(id)).status === 'dead', { what: 'the end of the attempt' })

@@ -19,7 +19,7 @@ import { emailSender } from './email.ts'
 import { handlerSender, termsOf } from './handler.ts'
 import { policyOf } from './policy.ts'
 import { healthOf } from './receiver-health.ts'
-import { FailedError, isUnknownOutcome, LeaseLostError, NoTurnError, type Sender } from './sender.ts'
+import { FailedError, isUnknownOutcome, isUnreachable, LeaseLostError, NoTurnError, type Sender } from './sender.ts'
 import { UnderWay } from './under-way.ts'
 import { webhookSender } from './webhook.ts'
 
@@ -73,7 +73,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLim
       const answerMs = channel === 'email' ? mailAnswerMs : httpAnswerMs
       // With room to write down how it went.
       if (!(await domain.deliveries.beginSending(id, number, answerMs + leaseMs))) throw new LeaseLostError()
-      mine.isSending = true
+      mine.sentAt = performance.now()
       mine.allow(answerMs)
     }
     try {
@@ -85,7 +85,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLim
     } catch (cause) {
       if (cause instanceof NoTurnError || cause instanceof LeaseLostError)
         return { status: 'interrupted', error: cause.message }
-      if (mine.signal.aborted && !mine.isSending && !isAnswer(cause))
+      if (mine.signal.aborted && mine.sentAt === undefined && !isAnswer(cause))
         return { status: 'interrupted', error: 'its worker stopped' }
       return outcomeOf(cause, policyOf(domain.registry, options.backoff, channel, claim), claim, mine, mailAnswerMs)
     } finally {
@@ -151,12 +151,16 @@ const windUpMs = 5_000
 const isAnswer = (cause: unknown): boolean =>
   cause instanceof FailedError || cause instanceof GiveUp || cause instanceof TryAgain
 
+/** Neither an answer nor that nothing was sent. */
+const saysNothing = (cause: unknown): boolean =>
+  !isAnswer(cause) && !(cause instanceof CallError) && !isUnreachable(cause)
+
 /** What an attempt that threw comes to. */
 const outcomeOf = (
   cause: unknown,
   policy: Backoff,
   { delivery }: Claim,
-  { isSending, signal }: UnderWay,
+  { sentAt, signal }: UnderWay,
   mailAnswerMs: number,
 ): AttemptOutcome => {
   const error = wordsOf(cause)
@@ -164,13 +168,13 @@ const outcomeOf = (
   const receiver = healthOf(delivery.channel, cause)
   const waitMs = final || cause instanceof GiveUp ? undefined : backoff(policy, delivery.tries)
   // Sent whole, and nothing has been answered.
-  if (isSending && (isUnknownOutcome(cause) || !isAnswer(cause))) {
+  if (sentAt !== undefined && (isUnknownOutcome(cause) || saysNothing(cause))) {
     const unknown = { status: 'unknown', error, receiver } as const
-    if (delivery.channel !== 'email') return { ...unknown, retryInMs: waitMs && Math.max(waitMs, unknownRetryMs) }
-    // A second copy goes out only after the end of a process, as after a crash.
-    return signal.aborted
-      ? { ...unknown, retryInMs: mailAnswerMs }
-      : { ...unknown, error: `${error} ${mayHaveArrived}` }
+    // A mail server that was waited for as long as it may take has the mail: a second copy is for a person to send. One
+    // that was cut off, by its end or by that of this process, may never have had it.
+    const isLate = !signal.aborted && performance.now() - sentAt >= 0.9 * mailAnswerMs
+    if (delivery.channel === 'email' && isLate) return { ...unknown, error: `${error} ${mayHaveArrived}` }
+    return { ...unknown, retryInMs: waitMs && Math.max(waitMs, unknownRetryMs) }
   }
   // Not before it was sent does it say anything of the receiver.
   const ours = !(cause instanceof FailedError || cause instanceof CallError)

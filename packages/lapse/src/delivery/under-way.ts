@@ -3,8 +3,8 @@ import type { Channel } from '@lapse/domain'
 /** One attempt, and how it is brought to its end from outside. */
 export class UnderWay {
   readonly channel: Channel
-  /** Whether its last byte may have gone out: nothing says that it has not arrived. */
-  isSending = false
+  /** When its last byte may have gone out, by the process's clock: from then on nothing says that it has not arrived. */
+  sentAt: number | undefined
   readonly #aborted = new AbortController()
   /** Why it was brought to its end, and who waits to be told. */
   #why: Error | undefined

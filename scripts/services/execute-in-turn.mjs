@@ -6,7 +6,7 @@ const LOCK_WAIT_MS = 300
 
 /** It tries again after so long, in which all others have their turn, and gives up after so long in all. */
 const PAUSE_MS = 1_000
-const PATIENCE_MS = Number(process.env.LAPSE_MIGRATE_PATIENCE_SECONDS || 600) * 1_000
+export const PATIENCE_MS = Number(process.env.LAPSE_MIGRATE_PATIENCE_SECONDS || 600) * 1_000
 
 const LOCK_NOT_AVAILABLE = '55P03'
 

@@ -1,9 +1,10 @@
 // The migrations of a folder that holds `schema/` and `migrations/`, as Prisma lays them out.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { failure } from '../lifetime.mjs'
-import { STAYS_LOCKED } from './execute-in-turn.mjs'
+import { PATIENCE_MS, STAYS_LOCKED } from './execute-in-turn.mjs'
 import { brokenRules } from './migration-rules.mjs'
 import { openSchemaEngine, sessionAt } from './schema-engine.mjs'
 
@@ -27,9 +28,11 @@ export const openMigrations = async (folder, url) => {
   return {
     /** Applies what is pending; answers its names. With `role`, grants it what the migrations say afterwards. */
     deploy: async (role) => {
-      const applied = await engine
-        .applyMigrations({ migrationsList: migrationsIn(base), filters })
-        .catch((error) => undoWaited(engine, error))
+      const applied = await alone(url, () =>
+        engine
+          .applyMigrations({ migrationsList: migrationsIn(base), filters })
+          .catch((error) => undoWaited(engine, error)),
+      )
       if (role) await grant(url, role)
       return applied.appliedMigrationNames
     },
@@ -109,6 +112,30 @@ const migrationsIn = (base) => {
 
 const read = (file) =>
   existsSync(file) ? { tag: 'ok', value: readFileSync(file, 'utf8') } : { tag: 'error', value: `${file} is missing` }
+
+/** For `pg_try_advisory_lock`, in each database. */
+const DEPLOY_LOCK = 7_206_419_511
+
+/**
+ * One deployment at a time. Prisma's engine has a lock of its own, and waits for it in a statement: CREATE INDEX CONCURRENTLY
+ * waits for every statement that began before it, so that two deployments at once end in a deadlock. Here a second one asks
+ * again and again, and holds nothing between.
+ */
+const alone = async (url, act) => {
+  const { connectionString, options } = sessionAt(url)
+  const client = new pg.Client({ connectionString, options })
+  await client.connect()
+  try {
+    const isMine = async () =>
+      (await client.query('SELECT pg_try_advisory_lock($1::bigint) AS mine', [DEPLOY_LOCK])).rows[0].mine
+    for (const since = performance.now(); !(await isMine()); await sleep(200))
+      if (performance.now() - since > PATIENCE_MS)
+        throw failure('another deployment of migrations is still running. Wait for its end, then run this again.')
+    return await act()
+  } finally {
+    await client.end()
+  }
+}
 
 const grant = async (url, role) => {
   const { connectionString, options } = sessionAt(url)

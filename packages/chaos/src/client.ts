@@ -36,6 +36,8 @@ export class Client {
       this.waiting++
       try {
         const answer = await this.#send(url, method, body, key)
+        // A load balancer asks /readyz first: one that says that it is starting has not begun anything.
+        if (answer.status === 503 && /^Lapse is starting/.test(answer.body?.detail)) continue
         if (answer.status >= 500) {
           const at = { since, at: this.#now(), status: answer.status, where: `${method} ${path}` }
           this.serverErrors.push({ ...at, body: JSON.stringify(answer.body).slice(0, 300) })

@@ -1,4 +1,5 @@
 import { nowSql } from '@lapse/testkit'
+import { attemptStatuses } from 'lapse'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Body, testApi } from './api.ts'
 
@@ -42,6 +43,18 @@ describe('deliveries', () => {
     expect(await ids('event=issued')).toEqual([])
     expect(await ids('organization_id=00000000-0000-4000-8000-000000000000')).toEqual([])
     expect((await api.call('GET', '/v1/deliveries?since=today')).body).toMatchObject({ status: 422, field: 'since' })
+  })
+
+  it('show their attempts, however these stand', async () => {
+    const { id } = await owed()
+    for (const [n, status] of attemptStatuses.entries())
+      await api.sql(`INSERT INTO delivery_attempt (delivery_id, number, at, status) VALUES ($1, $2, ${nowSql}, $3)`, [
+        id,
+        n + 1,
+        status,
+      ])
+    const { status, body } = await api.call('GET', `/v1/deliveries/${id}`)
+    expect([status, body.log.map((attempt: Body) => attempt.status)]).toEqual([200, attemptStatuses])
   })
 
   it('one that is outstanding can be called off, once', async () => {

@@ -67,7 +67,14 @@ export { type SessionOptions, type SessionPayload, session } from './kinds/sessi
 export { type ShareLinkPayload, shareLink } from './kinds/share-link.ts'
 export { type TrialBanner, type TrialPayload, trial, trialBanner } from './kinds/trial.ts'
 export { type Purpose, purposes, type VerificationOptions, verification } from './kinds/verification.ts'
-export { type Attempt, type Delivery, type DeliveryFilter, type DeliveryStatus, deliveryStatuses } from './ledger.ts'
+export {
+  type Attempt,
+  attemptStatuses,
+  type Delivery,
+  type DeliveryFilter,
+  type DeliveryStatus,
+  deliveryStatuses,
+} from './ledger.ts'
 export type { Status, Step, Terms, Timer } from './lifecycle.ts'
 export * as lifecycle from './lifecycle.ts'
 export {

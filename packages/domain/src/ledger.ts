@@ -38,13 +38,19 @@ export interface Delivery {
 
 const fields = deliveryFields(sql`d`)
 
+export const attemptStatuses = ['started', 'sending', 'sent', 'failed', 'dead', 'unknown', 'interrupted'] as const
+export type AttemptStatus = (typeof attemptStatuses)[number]
+
 /** One attempt at a delivery; `durationMs` is `null` while it runs, or when its process died. */
 export interface Attempt {
   readonly number: number
   readonly at: Date
   readonly durationMs: number | null
-  /** `interrupted`: its process stopped, or its turn did not come; that counts as no try. */
-  readonly status: 'started' | 'sent' | 'failed' | 'dead' | 'interrupted'
+  /**
+   * `sending`: the last byte may be out, and no answer has come; `unknown`: none came. `interrupted`: its process stopped, or
+   * its turn did not come; that counts as no try.
+   */
+  readonly status: AttemptStatus
   readonly error: string | null
   readonly code: number | null
   readonly answer: string | null

@@ -12,6 +12,7 @@ export {
   type Authenticated,
   alertNames,
   asCaller,
+  attemptStatuses,
   type Backoff,
   type Befallen,
   type Bucket,

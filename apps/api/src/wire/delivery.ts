@@ -1,4 +1,10 @@
-import { channels, deliveryStatuses, type Attempt as LapseAttempt, type Delivery as LapseDelivery } from 'lapse'
+import {
+  attemptStatuses,
+  channels,
+  deliveryStatuses,
+  type Attempt as LapseAttempt,
+  type Delivery as LapseDelivery,
+} from 'lapse'
 import { z } from 'zod'
 
 const moment = z.string().meta({ format: 'date-time' })
@@ -30,8 +36,10 @@ export const Attempt = z.object({
   at: moment,
   duration_ms: z.int().nullable().describe('`null` while it runs, and when its process died.'),
   status: z
-    .enum(['started', 'sent', 'failed', 'dead', 'interrupted'])
-    .describe('`interrupted`: its worker stopped, or its turn did not come; that counts as no try.'),
+    .enum(attemptStatuses)
+    .describe(
+      '`sending`: its last byte may be out, and no answer has come. `unknown`: none came, so it may have arrived. `interrupted`: its worker stopped, or its turn did not come; that counts as no try.',
+    ),
   error: z.string().nullable(),
   code: z.int().nullable().describe('What HTTP or SMTP answered.'),
   answer: z.string().nullable().describe('The beginning of what was answered, without secrets.'),

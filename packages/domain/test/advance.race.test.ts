@@ -135,8 +135,8 @@ describe('lock first, then the clock', () => {
       ['expire', (id) => resources.expire('plain', id)],
     ]
     const ids = await many('plain', acts.length)
-    // Time enough for all of them to wait.
-    await endIn(ids, 2_500)
+    // Time enough for all of them to wait, and less than a lock is waited for.
+    await endIn(ids, 1_300)
     const answers = await Promise.all(
       acts.map(async ([verb, act], i) => {
         const id = ids[i] ?? ''
@@ -170,8 +170,8 @@ describe('lock first, then the clock', () => {
       ['expire', (id) => resources.expire('plain', id)],
     ]
     const ids = await many('plain', acts.length)
-    // Time enough for all of them to wait.
-    await endIn(ids, 2_500)
+    // It comes while they wait.
+    await endIn(ids, 800)
     const answers = await Promise.all(
       acts.map(async ([, act], i) => {
         const id = ids[i] ?? ''
@@ -181,7 +181,11 @@ describe('lock first, then the clock', () => {
             ends_at = ends_at + interval '1 day', due_at = expires_at + interval '1 day' WHERE id = '${id}'`)
           answer.push(act(id).catch((error) => error))
           await lockWaiters(acts.length)
-          await holder.query('SELECT pg_sleep(1)')
+          // Until its old end is over.
+          await holder.query(
+            `SELECT pg_sleep(greatest(0, extract(epoch FROM max(ends_at) - interval '1 day' - clock_timestamp())) + 0.005) FROM resource WHERE id = ANY ($1)`,
+            [ids],
+          )
         })
         return (await Promise.all(answer))[0]
       }),

@@ -97,6 +97,8 @@ export const fill = async (sql: Query, n: number): Promise<Record<string, string
     'redemption',
   ])
     await sql(`VACUUM ANALYZE ${table}`)
+  // Whose they are stands in them.
+  await sql(`INSERT INTO pulse (name, at) VALUES ('delivery-owners', now() + interval '1 day')`)
   const [found] = await sql(`SELECT (SELECT id FROM directory_organization WHERE reference = 'organization-0') AS big,
     (SELECT id FROM directory_organization WHERE reference = 'organization-7') AS small,
     (SELECT id FROM resource ORDER BY id OFFSET 100 LIMIT 1) AS busy, (SELECT id FROM resource ORDER BY id DESC OFFSET 1000 LIMIT 1) AS one`)

@@ -1,10 +1,11 @@
 import { nowSql } from '@lapse/testkit'
 import { expect, it } from 'vitest'
+import { accessGrant } from '../src/index.ts'
 import { mostCounted } from '../src/store/listing.ts'
 import { coupon, membership, plain } from './kinds.ts'
 import { day, testDomain } from './support.ts'
 
-const { domain, sql, age } = await testDomain([plain, coupon, membership])
+const { domain, sql, age } = await testDomain([plain, coupon, membership, accessGrant()])
 const { resources, deliveries } = domain
 const { organizations } = domain.ownVerbs(async () => true)
 
@@ -72,4 +73,17 @@ it("an organization's deliveries from before their owner was written down are fo
     { organization_id: organization },
   ])
   expect(await listed()).toEqual([resource.id])
+})
+
+it('an export of what one has on one, however many, comes to its end with each once', async () => {
+  await sql(`INSERT INTO resource (id, kind, scope, subject, reference, payload, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
+    SELECT lapse_uuidv7(), 'access-grant', 'document:1', 'user:1', 'document:1#viewer@user:1#' || i, '{"relation": "viewer"}', now(), now(), e, e, e, 'expire'
+    FROM (SELECT now() + interval '9 days' AS e) x, generate_series(1, 2100) i`)
+  const ids: string[] = []
+  const { accessGrants } = domain.ownVerbs(async () => true)
+  for await (const page of accessGrants.export({ resource: 'document:1', subject: 'user:1' })) {
+    ids.push(...page.map(({ id }) => id))
+    expect(ids.length).toBeLessThanOrEqual(2_100)
+  }
+  expect(new Set(ids).size).toBe(2_100)
 })

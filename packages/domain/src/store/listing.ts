@@ -117,7 +117,7 @@ export const follow = async <Row extends { readonly id: string }>(
   ), stops AS MATERIALIZED (
     SELECT s.* FROM (SELECT * FROM lane WHERE (SELECT count(*) FROM met WHERE met.number = lane.number) < ${most} OFFSET 0) l
     CROSS JOIN LATERAL (SELECT ${join([...keys])} ${along} OFFSET ${looks} - 1 LIMIT ${match.length > 0 ? sql`1` : sql`0`}) s
-    ${each(elsewhere, (source) => sql`UNION ALL SELECT ${join([...below])} WHERE EXISTS (SELECT ${source} OFFSET ${looks} - 1)`)}
+    ${each(elsewhere, (source) => sql`UNION ALL SELECT ${join([...(forward ? stretch.from : below)])} WHERE EXISTS (SELECT ${source} OFFSET ${looks} - 1)`)}
   ), stop AS MATERIALIZED (SELECT r.* FROM stops r ${order} LIMIT 1),
   shown AS MATERIALIZED (
     SELECT r.* FROM met r

@@ -190,14 +190,19 @@ export const listResources = (
   return listAlong(db, listed, waysTo(filter), { ...everything, below, limit }, named, advice)
 }
 
-/** Oldest first, along the narrowest way: also over long stretches without any, for whoever goes on from where it stopped. */
+/** Oldest first, along the narrowest way that has the order: also over long stretches without any, for whoever goes on from where it stopped. */
 export const walkResources = (
   db: Sql,
   filter: Filter,
   { after, limit }: { after: string | undefined; limit: number },
 ): Promise<Found<SeenRow>> => {
   const from = [after === undefined ? leastUuid : sql`${after}::uuid`]
-  return follow(db, listed, waysTo(filter)[0] as Way, { ...everything, from, limit, forward: true })
+  return follow(db, listed, waysTo(filter).find(({ besides }) => !besides) as Way, {
+    ...everything,
+    from,
+    limit,
+    forward: true,
+  })
 }
 
 /** How many there are, counted as far as is bounded. */

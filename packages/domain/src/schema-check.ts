@@ -35,6 +35,8 @@ export const expectedIndexes: readonly string[] = [
     'mail_suppression_address_reason_key',
     'mail_suppression_spelled_idx',
   ],
+  ...['delivery_ready', 'delivery_waiting', 'outbox_lane_changed_at_idx', 'outbox_lane_open', 'outbox_lane_pkey'],
+  ...['outbox_rate_pkey'],
   ...['mail_suppression_pkey', 'pulse_pkey', 'redemption_pkey', 'webhook_endpoint_enabled'],
   ...['webhook_endpoint_organization_id_id_idx', 'webhook_endpoint_pkey', 'webhook_endpoint_status_id_idx'],
   ...[

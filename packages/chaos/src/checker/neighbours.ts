@@ -3,7 +3,7 @@ import { mayBeCancelled, told } from '../owed.ts'
 import type { Rule } from './case.ts'
 
 /** So long may a webhook take at least; and so many times what a quarter of all in this run took, on a machine that is busy. */
-const leastMs = 2_500
+const leastMs = 4_000
 const times = 4
 /** Until the noise has begun everywhere. */
 const settledMs = 500

@@ -2,8 +2,8 @@ import type { History } from '../history.ts'
 import { mayBeCancelled, told } from '../owed.ts'
 import type { Rule } from './case.ts'
 
-/** So long may a webhook take at least; and so many times what a quarter of all in this run took, on a machine that is busy. */
-const leastMs = 4_000
+/** So long may a webhook take at least; and so many times what half of all in this run took, on a machine that is busy. */
+const leastMs = 2_500
 const times = 4
 /** Until the noise has begun everywhere. */
 const settledMs = 500
@@ -19,7 +19,7 @@ const patienceIn = (history: History): number => {
   const waits = history.final.events
     .flatMap(({ id, at }) => (arrivedAt.has(id) ? [(arrivedAt.get(id) ?? at) - at] : []))
     .toSorted((a, b) => a - b)
-  const found = Math.max(leastMs, times * (waits[Math.floor((waits.length - 1) / 4)] ?? 0))
+  const found = Math.max(leastMs, times * (waits[Math.floor((waits.length - 1) / 2)] ?? 0))
   patience.set(history, found)
   return found
 }

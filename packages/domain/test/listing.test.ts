@@ -77,7 +77,7 @@ it("an organization's deliveries from before their owner was written down are fo
 
 it('an export of what one has on one, however many, comes to its end with each once', async () => {
   await sql(`INSERT INTO resource (id, kind, scope, subject, reference, payload, issued_at, changed_at, expires_at, ends_at, due_at, next_step)
-    SELECT lapse_uuidv7(), 'access-grant', 'document:1', 'user:1', 'document:1#viewer@user:1#' || i, '{"relation": "viewer"}', now(), now(), e, e, e, 'expire'
+    SELECT lapse_uuidv7(), 'access-grant', 'document:1', 'user:1', 'document:1#viewer@user:1#' || i, '{"relation": "viewer"}', ${nowSql}, ${nowSql}, e, e, e, 'expire'
     FROM (SELECT now() + interval '9 days' AS e) x, generate_series(1, 2100) i`)
   const ids: string[] = []
   const { accessGrants } = domain.ownVerbs(async () => true)

@@ -45,8 +45,8 @@ export interface DeliverOptions {
 /** Longer than a receiver over HTTP is waited for: a call at most 30 seconds. */
 const httpAnswerMs = 60_000
 
-/** An attempt whose outcome is unknown is not repeated before. */
-const unknownRetryMs = 60_000
+/** An attempt whose outcome is unknown waits so many times as long as the first that failed: a minute by default. */
+const unknownTimes = 6
 
 /** Makes attempts at side effects, and writes down how they went. */
 export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLimit?: RateLimit) => {
@@ -87,7 +87,9 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLim
         return { status: 'interrupted', error: cause.message }
       if (mine.signal.aborted && mine.sentAt === undefined && !isAnswer(cause))
         return { status: 'interrupted', error: 'its worker stopped' }
-      return outcomeOf(cause, policyOf(domain.registry, options.backoff, channel, claim), claim, mine, mailAnswerMs)
+      const policy = policyOf(domain.registry, options.backoff, channel, claim)
+      const unknownRetryMs = unknownTimes * options.backoff.baseMs
+      return outcomeOf(cause, policy, claim, mine, { mailAnswerMs, unknownRetryMs })
     } finally {
       underWay.delete(mine)
       mine.abort()
@@ -161,7 +163,7 @@ const outcomeOf = (
   policy: Backoff,
   { delivery }: Claim,
   { sentAt, signal }: UnderWay,
-  mailAnswerMs: number,
+  { mailAnswerMs, unknownRetryMs }: { mailAnswerMs: number; unknownRetryMs: number },
 ): AttemptOutcome => {
   const error = wordsOf(cause)
   const { answer = {}, notBeforeMs = 0, final = false } = cause instanceof FailedError ? cause : {}

@@ -69,6 +69,24 @@ describe('a claim', () => {
     expect(await counted(room({}, { hosts: { 'one.example': 0 } }))).toEqual([0, 0, 0])
   })
 
+  it('lets an organization with nothing under way have one at a host that another has used up', async () => {
+    const [busy, quiet] = [uuidv7(), uuidv7()]
+    const [hanging = ''] = await endpoints(1, { organization: busy, host: 'shared.example' })
+    const [other = ''] = await endpoints(1, { organization: quiet, host: 'shared.example' })
+    await waiting('webhook', hanging, { organization: busy, count: 5, secondsAgo: 60 })
+    await waiting('webhook', other, { organization: quiet, count: 5 })
+    const usedUp = { shares: { [busy]: 5 }, hosts: { 'shared.example': 0 } }
+    expect((await claim('webhook', { rooms: room({}, { ...usedUp, spare: 3 }) })).lanes).toEqual([other])
+    for (const [organization, count] of [
+      [busy, 5],
+      [quiet, 5],
+    ] as const)
+      await waiting('call', 'shared.example', { organization, count })
+    const full = { ...usedUp, lanes: { 'shared.example': 0 } }
+    const { claims } = await claim('call', { rooms: room({}, { ...full, spare: 3 }) })
+    expect(claims.map(({ delivery }) => delivery.share)).toEqual([quiet])
+  })
+
   it('takes from the reserved slots only what has nothing under way, or is urgent', async () => {
     const [busy, quiet] = [uuidv7(), uuidv7()]
     const [noisy = ''] = await endpoints(1, { organization: busy })

@@ -69,6 +69,7 @@ export const room = (
   lanes: {},
   shares: {},
   hosts: {},
+  spare: 0,
   ...named,
   each: { lane: 1_000, share: 1_000, host: 1_000, ...each },
 })

@@ -114,7 +114,7 @@ export const everythingIn = (channel: Channel): ClaimRequest => ({
   channel,
   limit: 1_000,
   general: 1_000,
-  rooms: { lanes: {}, shares: {}, hosts: {}, each: { lane: 1_000, share: 1_000, host: 1_000 } },
+  rooms: { lanes: {}, shares: {}, hosts: {}, each: { lane: 1_000, share: 1_000, host: 1_000 }, spare: 0 },
   cursor: { classes: {}, shares: {} },
   leaseMs: minute,
 })

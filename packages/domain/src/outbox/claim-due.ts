@@ -11,6 +11,8 @@ export interface Rooms {
   readonly shares: Readonly<Record<string, number>>
   readonly hosts: Readonly<Record<string, number>>
   readonly each: { readonly lane: number; readonly share: number; readonly host: number }
+  /** So many more at a host for shares that have nothing under way, one each: a host that hangs for one works for another. */
+  readonly spare: number
 }
 
 /** Where the walk over the lanes goes on, so that each has its turn. */
@@ -133,10 +135,13 @@ export const claimDue = async (
     SELECT v.*, v.rate IS NOT NULL OR v.opened_at IS NOT NULL AS gated,
       CASE WHEN greatest(v.next_probe_at, v.next_at) > k.at THEN 0
         -- One that has failed has one attempt at a time until one succeeds; a rate is shared out one by one.
-        WHEN v.rate IS NOT NULL OR v.opened_at IS NOT NULL OR v.failures > 0 THEN least(1, r.room) ELSE r.room END AS room
+        WHEN v.rate IS NOT NULL OR v.opened_at IS NOT NULL OR v.failures > 0 THEN least(1, r.room) ELSE r.room END AS room,
+      r.idle
     FROM visited v CROSS JOIN clock k CROSS JOIN here h
-    CROSS JOIN LATERAL (SELECT least(${limit}::int,
-      coalesce(h.rooms #>> ARRAY['lanes', v.lane], h.rooms #>> ARRAY['each', 'lane'])::int) AS room) r
+    CROSS JOIN LATERAL (SELECT h.rooms #> ARRAY['shares', v.share] IS NULL AND v.host IS NOT NULL AS idle) i
+    CROSS JOIN LATERAL (SELECT i.idle, greatest(least(${limit}::int,
+      coalesce(h.rooms #>> ARRAY['lanes', v.lane], h.rooms #>> ARRAY['each', 'lane'])::int),
+      CASE WHEN i.idle AND (h.rooms ->> 'spare')::int > 0 THEN 1 ELSE 0 END) AS room) r
   ), candidate AS MATERIALIZED (
     SELECT v.*, c.id, row_number() OVER (PARTITION BY v.step ORDER BY c.next_attempt_at, c.id) AS place
     FROM roomy v CROSS JOIN LATERAL (
@@ -155,10 +160,12 @@ export const claimDue = async (
     SELECT r.*, r.priority < ${priorities.usual}::int
       ${channel === 'email' ? empty : sql`OR r.in_share = 1 AND r.rooms #> ARRAY['shares', r.share] IS NULL`} AS reserved
     FROM ranked r
-    WHERE r.in_lane <= coalesce(r.rooms #>> ARRAY['lanes', r.lane], r.rooms #>> ARRAY['each', 'lane'])::int
+    WHERE (r.in_lane <= coalesce(r.rooms #>> ARRAY['lanes', r.lane], r.rooms #>> ARRAY['each', 'lane'])::int
+        OR r.idle AND r.in_share = 1)
       AND r.in_share <= coalesce(r.rooms #>> ARRAY['shares', r.share], r.rooms #>> ARRAY['each', 'share'])::int
       AND (r.host IS NULL
-        OR r.in_host <= coalesce(r.rooms #>> ARRAY['hosts', r.host], r.rooms #>> ARRAY['each', 'host'])::int)
+        OR r.in_host <= coalesce(r.rooms #>> ARRAY['hosts', r.host], r.rooms #>> ARRAY['each', 'host'])::int
+          + CASE WHEN r.idle AND r.in_share = 1 THEN (r.rooms ->> 'spare')::int ELSE 0 END)
       AND (NOT r.gated OR r.in_key = 1)
   ), numbered AS (
     SELECT f.*, row_number() OVER (PARTITION BY f.reserved ORDER BY f.priority, f.place, f.step) AS number FROM fitting f

@@ -23,7 +23,8 @@ const rememberedLanes = 1_000
  *
  * - A lane (what can hang: an endpoint, a host, a handler) begins with two attempts at once, gains one with each success and
  *   halves with each failure, so that one that hangs keeps two slots, and one that is well has many.
- * - No lane, organization or host has more than half of the slots that are not reserved.
+ * - No organization or host has more than half of the slots that are not reserved, and no lane more than half of that. At a host that
+ *   is used up, an organization with nothing under way has one all the same: what hangs for one tenant works for another.
  * - A quarter is reserved for organizations with nothing under way. Of mails, which one server takes, a fifth is reserved for
  *   those that carry a token, and for alerts.
  */
@@ -31,6 +32,7 @@ export class Slots {
   readonly #total: number
   readonly #reserved: number
   readonly #most: number
+  readonly #mostOfLane: number
   readonly #first: number
   #underWay = 0
   readonly #lanes = new Map<string, Lane>()
@@ -42,7 +44,8 @@ export class Slots {
     const part = channel === 'email' ? total / 5 : total / 4
     this.#reserved = total > 1 ? Math.max(1, Math.floor(part)) : 0
     this.#most = channel === 'email' ? total : Math.max(1, Math.ceil((total - this.#reserved) / 2))
-    this.#first = channel === 'email' ? total : Math.min(firstWindow, this.#most)
+    this.#mostOfLane = channel === 'email' ? total : Math.max(1, Math.ceil(this.#most / 2))
+    this.#first = channel === 'email' ? total : Math.min(firstWindow, this.#mostOfLane)
   }
 
   get underWay(): number {
@@ -61,13 +64,14 @@ export class Slots {
   /** How many more attempts each may have under way. */
   get rooms(): Rooms {
     const left = (counts: ReadonlyMap<string, number>) =>
-      Object.fromEntries([...counts].map(([name, count]) => [name, Math.max(0, this.#most - count)]))
+      Object.fromEntries([...counts].map(([name, count]) => [name, this.#most - count]))
     const lanes = [...this.#lanes].map(([name, lane]) => [name, Math.max(0, lane.window - lane.underWay)])
     return {
       lanes: Object.fromEntries(lanes),
       shares: left(this.#shares),
       hosts: left(this.#hosts),
       each: { lane: this.#first, share: this.#most, host: this.#most },
+      spare: Math.floor(this.#reserved / 2),
     }
   }
 
@@ -89,7 +93,7 @@ export class Slots {
     const lane = this.#lanes.get(delivery.lane)
     if (!lane) return
     lane.underWay--
-    if (ending === 'well') lane.window = Math.min(this.#most, lane.window + 1)
+    if (ending === 'well') lane.window = Math.min(this.#mostOfLane, lane.window + 1)
     if (ending === 'badly') lane.window = Math.max(1, Math.floor(lane.window / 2))
     this.#forget()
   }

@@ -15,7 +15,7 @@ import { acceptJsonOnly } from './http/json.ts'
 import { createLimits } from './http/limits.ts'
 import { createMail } from './http/mailing.ts'
 import { refuseOtherMethods } from './http/methods.ts'
-import { HttpError } from './http/problem.ts'
+import { HttpError, problemOf } from './http/problem.ts'
 import { createRedeem } from './http/redemption.ts'
 import type { Metrics } from './metrics.ts'
 import { sendNotFoundAsWanted } from './pages/errors.ts'
@@ -101,10 +101,16 @@ export const buildApp = async ({ lapse, env, metrics, log, onError, starting = (
 const always = new Set<string | undefined>(['/healthz', '/metrics'])
 
 const refuseWhile = (app: App, starting: () => string | undefined): void => {
-  app.addHook('onRequest', async ({ routeOptions }) => {
+  // Answered here and not thrown: a start is no error to log.
+  app.addHook('onRequest', async ({ id, routeOptions }, reply) => {
     const detail = starting()
-    if (detail !== undefined && !always.has(routeOptions.url))
-      throw new HttpError('unavailable', { detail, headers: { 'retry-after': '1' } })
+    if (detail === undefined || always.has(routeOptions.url)) return
+    const refusal = new HttpError('unavailable', { detail, headers: { 'retry-after': '1' } })
+    return reply
+      .code(refusal.status)
+      .headers(refusal.headers)
+      .type('application/problem+json')
+      .send(problemOf(refusal, id))
   })
 }
 

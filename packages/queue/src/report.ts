@@ -5,7 +5,6 @@ export const queueErrorPlaces = [
   'restore-lease',
   'stored-value',
   'dismiss',
-  'feed',
   'close',
 ] as const
 export type QueueErrorPlace = (typeof queueErrorPlaces)[number]

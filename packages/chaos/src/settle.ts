@@ -3,7 +3,7 @@ import type { Final, FinalDelivery, FinalEvent, FinalResource, KindName } from '
 import { ask, type Stage } from './stage.ts'
 import { nameOf, ways } from './ways.ts'
 
-/** An attempt whose process died may be made again only when its lease of a minute is over. */
+/** An attempt whose process died may be made again only when its lease is over: of a minute, or 65 s once it was sent. */
 const patienceMs = 100_000
 
 /** Every page of a list, as whoever may look at everything reads it. */

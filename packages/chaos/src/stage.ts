@@ -70,6 +70,8 @@ export const openStage = async (services: Services): Promise<Stage> => {
     LAPSE_MAIL_RATE: '1000',
     LAPSE_MAIL_COPIES: '10',
     LAPSE_RETRY_SECONDS: '1',
+    // Whoever is killed while a mail waits for its answer leaves it to the others half a minute later than this.
+    LAPSE_MAIL_ANSWER_SECONDS: '20',
     LAPSE_SWEEP_SECONDS: '5',
     LAPSE_LOOK_AHEAD_SECONDS: '5',
     // What is being proven is that nothing is lost, not how it is given up.

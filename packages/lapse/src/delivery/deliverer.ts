@@ -43,7 +43,10 @@ export interface DeliverOptions {
 }
 
 /** Longer than a receiver over HTTP is waited for: a call at most 30 seconds. */
-const httpAnswerMs = 60_000
+const httpAnswerMs = 35_000
+
+/** How long an answer may take to be written down, while the database comes back. */
+const roomMs = 30_000
 
 /** An attempt whose outcome is unknown waits so many times as long as the first that failed: a minute by default. */
 const unknownTimes = 6
@@ -71,8 +74,7 @@ export const createDeliverer = (domain: Domain, options: DeliverOptions, rateLim
     underWay.add(mine)
     const beforeLastByte = async () => {
       const answerMs = channel === 'email' ? mailAnswerMs : httpAnswerMs
-      // With room to write down how it went.
-      if (!(await domain.deliveries.beginSending(id, number, answerMs + leaseMs))) throw new LeaseLostError()
+      if (!(await domain.deliveries.beginSending(id, number, answerMs + roomMs))) throw new LeaseLostError()
       mine.sentAt = performance.now()
       mine.allow(answerMs)
     }

@@ -27,6 +27,14 @@ export const requests = [
     test: [sharesTest, 'no owner has more than a third'],
   },
   {
+    name: 'paced-refusals',
+    guard: 'Who asks again at once is refused no faster than once in ten milliseconds',
+    file: 'apps/api/src/http/refusals.ts',
+    find: 'if (at > now) await sleep(at - now)',
+    put: '',
+    test: [neighbours, 'is refused once in ten milliseconds'],
+  },
+  {
     name: 'lock-timeout',
     guard: 'No statement waits longer for a lock, single ones included',
     file: 'packages/domain/src/database.ts',

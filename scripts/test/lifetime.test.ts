@@ -27,10 +27,13 @@ it('stops a program that was started again where the one before would have been:
     await vi.advanceTimersByTimeAsync(5_000)
     children.at(-1)?.kill('SIGKILL')
     await until(() => !runs().includes(true))
-    await vi.waitFor(async () => {
-      await vi.advanceTimersByTimeAsync(5_000)
-      expect(children).toHaveLength(count)
-    })
+    await vi.waitFor(
+      async () => {
+        await vi.advanceTimersByTimeAsync(5_000)
+        expect(children).toHaveLength(count)
+      },
+      { timeout: 30_000 },
+    )
   }
   await end()
   expect(seen).toEqual([

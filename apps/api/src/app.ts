@@ -17,6 +17,7 @@ import { createMail } from './http/mailing.ts'
 import { refuseOtherMethods } from './http/methods.ts'
 import { HttpError, problemOf } from './http/problem.ts'
 import { createRedeem } from './http/redemption.ts'
+import { paceRefusals } from './http/refusals.ts'
 import type { Metrics } from './metrics.ts'
 import { sendNotFoundAsWanted } from './pages/errors.ts'
 import { registerPages } from './pages/pages.ts'
@@ -67,6 +68,7 @@ export const buildApp = async ({ lapse, env, metrics, log, onError, starting = (
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(sendNotFoundAsWanted)
+  paceRefusals(app)
   acceptJsonOnly(app)
   answerWithin(app, answerMs)
   refuseWhile(app, starting)

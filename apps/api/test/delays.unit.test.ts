@@ -82,5 +82,5 @@ it('what Redis did without answering in time is undone', async () => {
   await take('ada')
   expect(await waitOf(take('ada'))).toBeGreaterThan(0)
   answer([0, 17])
-  await vi.waitFor(() => expect(given).toEqual([0, 17]))
+  await vi.waitFor(() => expect(given).toEqual([0, 17]), { timeout: 30_000 })
 })

@@ -108,6 +108,24 @@ describe('K4: one organization’s token loops its heaviest reads and writes', (
   })
 })
 
+describe('a client that asks again at once, whatever it is told', () => {
+  it('is refused once in ten milliseconds, however many it sends', async () => {
+    const { body } = await api.call('POST', '/v1/api-tokens', {
+      name: 'in a hurry',
+      scopes: ['resources:read'],
+      rate_limit: { requests: 1, seconds: 600 },
+    })
+    const headers = { authorization: `Bearer ${body.token}` }
+    const ask = () => api.call('GET', `/v1/resources/${ticket.id}`, undefined, headers)
+    expect((await ask()).status).toBe(200)
+    const start = performance.now()
+    const refused = await Promise.all(Array.from({ length: 60 }, ask))
+    expect(statusesOf(refused)).toEqual([429])
+    // A timer may fire a millisecond early.
+    expect(performance.now() - start).toBeGreaterThan(59 * 10 - 5)
+  })
+})
+
 describe('what a request costs', () => {
   it('every list of the API is heavy, and nothing that names one thing is', async () => {
     const { body } = await api.call('GET', '/openapi.json')

@@ -52,8 +52,9 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     database,
     /** A statement as the owner: to move dates, or to look where nobody else may. */
     sql: (text: string, values: unknown[] = []) => owner.query(text, values),
+    /** Without a sweep, unless a test is about it: on a busy machine it would now and then come before a timer. */
     startWorker: (more: Record<string, string> = {}, clockOffsetMs = 0, until: 'ready' | 'alive' = 'ready') =>
-      startProcess({ entry: 'worker', env: { ...env, ...more }, clockOffsetMs, until }),
+      startProcess({ entry: 'worker', env: { ...env, LAPSE_SWEEP_SECONDS: '3600', ...more }, clockOffsetMs, until }),
     startApi: (more: Record<string, string> = {}, clockOffsetMs = 0) =>
       startProcess({ entry: 'api', env: { ...env, LAPSE_ROOT_TOKEN: rootToken, ...more }, clockOffsetMs }),
     /** The story of a resource, from its beginning. */

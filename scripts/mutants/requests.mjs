@@ -28,11 +28,11 @@ export const requests = [
   },
   {
     name: 'paced-refusals',
-    guard: 'Who asks again at once is refused no faster than once in ten milliseconds',
+    guard: 'Who asks again at once is refused at most forty times a second',
     file: 'apps/api/src/http/refusals.ts',
     find: 'if (at > now) await sleep(at - now)',
     put: '',
-    test: [neighbours, 'is refused once in ten milliseconds'],
+    test: [neighbours, 'is refused forty times a second'],
   },
   {
     name: 'lock-timeout',

@@ -109,7 +109,7 @@ describe('K4: one organization’s token loops its heaviest reads and writes', (
 })
 
 describe('a client that asks again at once, whatever it is told', () => {
-  it('is refused once in ten milliseconds, however many it sends', async () => {
+  it('is refused forty times a second, however many it sends', async () => {
     const { body } = await api.call('POST', '/v1/api-tokens', {
       name: 'in a hurry',
       scopes: ['resources:read'],
@@ -122,7 +122,7 @@ describe('a client that asks again at once, whatever it is told', () => {
     const refused = await Promise.all(Array.from({ length: 60 }, ask))
     expect(statusesOf(refused)).toEqual([429])
     // A timer may fire a millisecond early.
-    expect(performance.now() - start).toBeGreaterThan(59 * 10 - 5)
+    expect(performance.now() - start).toBeGreaterThan(59 * 25 - 5)
   })
 })
 

@@ -197,8 +197,16 @@ export class Timers {
   }
 
   async #send(shard: Queue, timers: readonly Timer[]): Promise<void> {
-    for (const some of inParts(timers, chunk))
-      await Promise.all(inParts(some, pipeline).map((part) => shard.addBulk(part.map(jobOf))))
+    for (const some of inParts(timers, chunk)) {
+      // Building a pipeline takes milliseconds: each in a turn of its own, so that other requests come between.
+      let next: Promise<void> = Promise.resolve()
+      const sent = inParts(some, pipeline).map((part) => {
+        const mine = next
+        next = next.then(() => turn())
+        return mine.then(() => shard.addBulk(part.map(jobOf)))
+      })
+      await Promise.all(sent)
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import type { App } from '../routes/route.ts'
 import { clientOf } from './limits.ts'
 
 /** Refusals of one caller go out so far apart. */
-const everyMs = 10
+const everyMs = 25
 
 /** No refusal is held longer. After the longest wait for a turn it is still in time: see `answerMs`. */
 const mostMs = 2_000

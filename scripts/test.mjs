@@ -1,5 +1,6 @@
-// All tests, on services of their own. What follows `npm test --` goes to vitest.
-import { existsSync, readFileSync } from 'node:fs'
+// All tests, on services of their own. What follows `npm test --` goes to vitest, but for `--times=50`: so often, one after
+// the other, to find what fails seldom.
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from './build.mjs'
 import { generate } from './generate.mjs'
@@ -40,14 +41,22 @@ await command(async () => {
   const [services, chromium] = await Promise.all([privateServices({ durable: false }), finding, compiled])
   await migrate(services.postgres, root)
 
+  const isTimes = (arg) => arg.startsWith('--times=')
+  const own = process.argv.slice(2)
+  const times = Number(own.find(isTimes)?.split('=')[1] ?? 1)
   const report = join(services.folder, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-  const code = await run(
-    process.execPath,
-    ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...process.argv.slice(2)],
-    { env: testEnvironment(services, chromium) },
-  )
-  const { passed, failed, skipped } = existsSync(report) ? count(report) : { passed: 0, failed: 0, skipped: 0 }
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...own.filter((arg) => !isTimes(arg))]
+  const sum = { passed: 0, failed: 0, skipped: 0 }
+  let code = 0
+  for (let i = 0; i < times; i++) {
+    rmSync(report, { force: true })
+    const ended = await run(process.execPath, vitest, { env: testEnvironment(services, chromium) })
+    code ||= ended
+    const counts = existsSync(report) ? count(report) : { passed: 0, failed: 0, skipped: 0 }
+    for (const key of Object.keys(sum)) sum[key] += counts[key]
+  }
+  const { passed, failed, skipped } = sum
   if (passed + failed === 0) console.error('No test was run.')
   else if (code !== 0 && failed === 0)
     console.error(`vitest failed outside of the tests (exit code ${code}); see above.`)

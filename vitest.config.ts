@@ -31,7 +31,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     // Each integration file brings processes of its own; more files at once would only make them wait for each other.
-    maxWorkers: 3,
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       // Nothing is isolated: what files import they share, since loading it anew for each took a third of the time, and

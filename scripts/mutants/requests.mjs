@@ -37,9 +37,9 @@ export const requests = [
   {
     name: 'lock-timeout',
     guard: 'No statement waits longer for a lock, single ones included',
-    file: 'packages/domain/src/database.ts',
-    find: ' -c lock_timeout=${lockTimeoutMs}`',
-    put: '`',
+    file: 'packages/domain/src/session-settings.ts',
+    find: ', lock_timeout: `${lockTimeoutMs}`',
+    put: '',
     test: [lockedRows, 'each is answered within 4 s'],
   },
   {

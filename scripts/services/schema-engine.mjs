@@ -13,7 +13,13 @@ export const sessionAt = (url) => {
   const address = new URL(url)
   const schema = address.searchParams.get('schema') ?? 'public'
   address.searchParams.delete('schema')
-  return { schema, connectionString: address.href, options: `-c timezone=UTC -c search_path=${schema}` }
+  // They win over what the role or the database is set to.
+  const settings = { timezone: 'UTC', datestyle: 'ISO', default_transaction_read_only: 'off', search_path: schema }
+  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`)
+  return {
+    ...{ schema, connectionString: address.href },
+    options: [...options, '-c default_transaction_isolation=read\\ committed'].join(' '),
+  }
 }
 
 /** Opens an engine for `datamodels`, a list of [path, content], on the database at `url`. */

@@ -6,6 +6,7 @@ import { LockQueue } from './lock-queue.ts'
 import { oneConnection } from './one-connection.ts'
 import { SharedPool } from './pool.ts'
 import type { DomainReport } from './report.ts'
+import { sessionOptions } from './session-settings.ts'
 
 /** Whatever can run a statement: the database, or a transaction on it. */
 export interface Sql {
@@ -41,20 +42,12 @@ export interface Database extends Sql {
 export const transactionMs = 15_000
 
 /**
- * No statement waits longer for a lock. In every session, for a statement of its own has no transaction to set it in. Less than
- * half of the four seconds that are promised: whoever is not the first to wait for a row waits twice, for their turn and then
- * for the row, and PostgreSQL counts each wait for itself.
- */
-export const lockTimeoutMs = 1_500
-
-/**
  * Opens one pool, shared by everything in the process and divided as `Shares` says. It connects when first used.
  *
  * A statement of its own goes straight to the pool, which costs a quarter of what it costs through Prisma; what has to
  * commit together is a Prisma transaction on the same pool. Both prepare a statement once a connection, by its text.
  *
- * Every session runs in UTC: the Prisma adapter stores wrong instants in any other zone. Plans are made without regard to
- * the values, since none of our statements profits from them and planning costs more than the work.
+ * Every session begins with the settings that statements rely on: see `sessionOptions`.
  */
 export const openDatabase = ({
   url,
@@ -67,11 +60,11 @@ export const openDatabase = ({
   const own = address.searchParams.get('options') ?? ''
   address.searchParams.delete('schema')
   address.searchParams.delete('options')
-  const searchPath = schema === 'public' ? '' : ` -c search_path=${schema},public`
-  const settings = `-c timezone=UTC -c plan_cache_mode=force_generic_plan -c lock_timeout=${lockTimeoutMs}`
+  // Whoever names a path in the URL means it.
+  const searchPath = own.includes('search_path') ? undefined : schema === 'public' ? 'public' : `${schema},public`
   const pool = new SharedPool({
     connectionString: address.href,
-    options: `${own} ${settings}${searchPath}`.trim(),
+    options: `${own} ${sessionOptions(searchPath)}`.trim(),
     max: connections,
     application_name: name,
     statement_timeout: 15_000,

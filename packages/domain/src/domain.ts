@@ -31,6 +31,7 @@ import * as restored from './restored.ts'
 import { checkSchema, type SchemaReport } from './schema-check.ts'
 import { Secrets } from './secret.ts'
 import { resourceOf } from './seen.ts'
+import { readBack } from './session-settings.ts'
 import type { ForecastSpan } from './store/forecast.ts'
 import type { SeenRow } from './store/live.ts'
 import { overdue, type PendingRow, readClock, readPending, type Span, upcoming } from './store/read.ts'
@@ -184,7 +185,12 @@ export const createDomain = ({
     clock: () => readClock(upkeep),
     clockSkew: () => clockSkew(checks),
     checkSchema: (): Promise<SchemaReport> => checkSchema(database),
-    inspect: (): Promise<DatabaseReport> => database.transaction((tx) => inspectDatabase(tx)),
+    inspect: async (): Promise<DatabaseReport> => {
+      const report = await database.transaction((tx) => inspectDatabase(tx))
+      // Statements of their own have another reader than those of a transaction.
+      if (report.problems.length === 0) report.problems.push(...(await readBack(checks)))
+      return report
+    },
     close: () => database.close(),
   }
 }

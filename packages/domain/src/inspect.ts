@@ -1,5 +1,6 @@
-import { lockTimeoutMs, type Sql } from './database.ts'
+import type { Sql } from './database.ts'
 import { Prisma } from './generated/prisma/client.ts'
+import { lockTimeoutMs, readBack, sessionProblems } from './session-settings.ts'
 
 /** The newest migration this code needs. */
 export const schemaVersion = '20261130231000_ids_in_order'
@@ -21,30 +22,25 @@ export interface DatabaseReport {
 export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
   const problems: string[] = []
   const warnings: string[] = []
-  const epoch = new Date(Date.UTC(2024, 5, 1, 12))
   const [facts] = await db.$queryRaw<
     {
-      zone: string
       lockTimeout: string
+      statementTimeout: string
       version: number
       name: string
-      sameInstant: boolean
       migrated: boolean
       owner: boolean
     }[]
   >(Prisma.sql`
-    SELECT current_setting('TimeZone') AS zone, current_setting('lock_timeout') AS "lockTimeout",
+    SELECT current_setting('lock_timeout') AS "lockTimeout", current_setting('statement_timeout') AS "statementTimeout",
       current_setting('server_version_num')::int AS version,
       split_part(current_setting('server_version'), ' ', 1) AS name,
-      extract(epoch FROM ${epoch}::timestamptz) = ${epoch.getTime() / 1000}::float8 AS "sameInstant",
       to_regclass('_prisma_migrations') IS NOT NULL AND to_regclass('resource') IS NOT NULL AS migrated,
       coalesce((SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables
         WHERE tablename = 'event' AND schemaname = current_schema()), false) AS owner`)
   if (!facts) throw new Error('PostgreSQL did not answer the boot check.')
-  if (facts.zone !== 'UTC' || !facts.sameInstant)
-    problems.push(
-      `PostgreSQL sessions run in the time zone ${facts.zone}, which would corrupt instants. Let the connection set TimeZone=UTC: a pooler in between must pass the startup option "-c timezone=UTC" on.`,
-    )
+  const settings = await sessionProblems(db)
+  problems.push(...settings, ...(settings.length === 0 ? await readBack(db) : []))
   if (facts.version < oldestPostgres)
     problems.push(`PostgreSQL ${Math.floor(facts.version / 10_000)} is too old. Use version 15 or newer.`)
   const applied = facts.migrated ? await appliedSince(db) : []
@@ -57,6 +53,10 @@ export const inspectDatabase = async (db: Sql): Promise<DatabaseReport> => {
   if (facts.lockTimeout === '0')
     warnings.push(
       `PostgreSQL sessions have no lock_timeout, so one locked row holds a request for long: a pooler in between does not pass the startup option on. Run: ALTER ROLE <the application's> SET lock_timeout = '${lockTimeoutMs}ms'.`,
+    )
+  if (facts.statementTimeout === '0')
+    warnings.push(
+      "PostgreSQL sessions have no statement_timeout, so one statement may run for ever: a pooler in between does not pass the startup parameter on. Run: ALTER ROLE <the application's> SET statement_timeout = '15s'.",
     )
   if (facts.owner)
     warnings.push(

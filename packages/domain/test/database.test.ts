@@ -20,7 +20,7 @@ const inZone = (zone: string) => {
 describe('instants', () => {
   it.each(['Asia/Kolkata', 'America/New_York', 'UTC+1'])('the boot check refuses sessions in %s', async (zone) => {
     const { problems } = await inspectDatabase(inZone(zone))
-    expect(problems).toEqual([expect.stringContaining('TimeZone=UTC')])
+    expect(problems).toEqual([expect.stringContaining("SET TimeZone = 'UTC'")])
   })
 
   it('are right in such a database too, for every connection of ours is in UTC', async () => {
@@ -77,10 +77,13 @@ describe('the boot check', () => {
     })
   })
 
-  it('warns where sessions have no limit for the wait for a lock, as behind a pooler that passes no options on', async () => {
+  it('warns where sessions have no limit for statements and for the wait for a lock, as behind a pooler that passes no options on', async () => {
     const bare = new PrismaClient({ adapter: new PrismaPg({ connectionString: url, options: '-c timezone=UTC' }) })
     afterAll(() => bare.$disconnect())
-    expect((await inspectDatabase(bare)).warnings).toEqual([expect.stringMatching(/lock_timeout.*ALTER ROLE/)])
+    expect((await inspectDatabase(bare)).warnings).toEqual([
+      expect.stringMatching(/lock_timeout.*ALTER ROLE/),
+      expect.stringMatching(/statement_timeout.*ALTER ROLE/),
+    ])
   })
 
   it('names the migration that is missing, and what to do', async () => {

@@ -16,6 +16,11 @@ export class BootError extends Error {
 export const databaseReport = (domain: Domain): Promise<DatabaseReport> =>
   domain.inspect().catch((error: unknown) => {
     const reason = reasonOf(error)
+    const [, refused] = /unsupported startup parameter[^:]*: (\w+)/.exec(reason) ?? []
+    if (refused !== undefined)
+      throw new BootError([
+        `A pooler in front of PostgreSQL refuses the startup parameter ${refused}. Set the parameters on the role instead and let the pooler ignore them: docs/deploy.md, "Poolers", lists both.`,
+      ])
     if (isUnavailable(error)) throw new BootError([`PostgreSQL cannot be reached: ${reason}. Check DATABASE_URL.`])
     const how = 'Does the role have its grants? As the owner: LAPSE_APP_ROLE=<role> npm run migrate deploy.'
     throw new BootError([`PostgreSQL refuses to answer: ${reason}. ${how}`])

@@ -175,13 +175,30 @@ describe('operation', () => {
     expect(output.trim().split('\n')).toHaveLength(1)
   })
 
-  it('it refuses to start on a Redis that may evict timers, and on a database without migrations, and says what to do', async () => {
-    const redis = await privateRedis({ settings: { 'maxmemory-policy': 'allkeys-lru' } })
+  it.each(['volatile-lru', 'allkeys-lru'])(
+    'a Redis that may evict timers (%s) keeps nobody from their work: it warns, and raises an alert',
+    async (policy) => {
+      const redis = await privateRedis({ settings: { 'maxmemory-policy': policy } })
+      const app = await stage(redis)
+      const worker = await app.startWorker({ LAPSE_WATCH_SECONDS: '1' })
+      const api = await app.startApi()
+      const { id } = await app.lapse.issue('pass', { expiresIn: '1s' })
+      await app.happened(id, 'expired')
+      const raised = async () => (await app.lapse.alerts.list()).find((alert) => alert.raised)
+      expect(await until(raised, { what: 'the alert' })).toMatchObject({
+        name: 'redis-evicts',
+        detail: expect.stringContaining(`maxmemory-policy is ${policy}. Set it to noeviction`),
+      })
+      for (const { output } of [worker, api]) expect(output()).toMatch(/maxmemory-policy is .* Set it to noeviction/)
+      await Promise.all([worker.stop(), api.stop()])
+    },
+  )
+
+  it('it refuses to start on a database without migrations, and says what to do', async () => {
     const app = await stage()
     await app.sql(`DELETE FROM _prisma_migrations`)
-    const { status, output } = runWorker({ ...app.env, REDIS_URL: redis.url })
+    const { status, output } = runWorker(app.env)
     expect(status).toBe(1)
-    expect(output).toMatch(/maxmemory-policy is allkeys-lru\. Set it to noeviction/)
     expect(output).toMatch(/lacks the migration .*npm run migrate deploy/)
   })
 })

@@ -44,7 +44,8 @@ describe('renewal', () => {
     expect(new Set(outcomes)).toEqual(new Set(['renewed', 'expired']))
     for (const [i, { id }] of issued.entries()) {
       if (outcomes[i] === 'expired') await app.inbox.waitForMail((mail) => mail.to.includes(`b2-${i}@example.com`))
-      const types = (await app.story(id)).map((event) => event.type)
+      // A timer that was fetched before the renewal and got its turn after it finds the other version.
+      const types = (await app.story(id)).map((event) => event.type).filter((type) => type !== 'timer-stale')
       expect(types).toEqual(['issued', outcomes[i]])
       expect((await app.lapse.get(id)).status).toBe(outcomes[i] === 'renewed' ? 'active' : 'expired')
     }

@@ -31,15 +31,17 @@ export const inspect = async (domain: Domain, queues: Queues): Promise<string[]>
   const database = await databaseReport(domain)
   const redis = await reachable(queues)
     .then(() => Promise.all([inspectRedis(queues.redis), refusal(queues)]))
-    .then(([{ problems, warnings }, refused]) => ({
+    .then(([{ problems, warnings, eviction }, refused]) => ({
       problems,
-      warnings: refused ? [`${refused} Timers wait meanwhile; the sweep ends what is due.`, ...warnings] : warnings,
+      warnings: [
+        ...(refused ? [`${refused} Timers wait meanwhile; the sweep ends what is due.`] : []),
+        ...(eviction ? [eviction] : []),
+        ...warnings,
+      ],
     }))
     .catch((error: unknown) => ({
       problems: [],
-      warnings: [
-        `Redis cannot be reached: ${reasonOf(error)}. Timers wait until it is back; the sweep ends what is due.`,
-      ],
+      warnings: [`${withoutRedis(error)} Timers wait until it is back; the sweep ends what is due.`],
     }))
   const problems = [...database.problems, ...redis.problems]
   if (problems.length > 0) throw new BootError(problems)
@@ -56,6 +58,14 @@ export const refusal = async ({ health }: Queues): Promise<string | undefined> =
   const state = await health.check()
   if (state.status === 'away') throw new Error(state.reason)
   return state.status === 'refusing' ? describeRedis(state) : undefined
+}
+
+/** Why there is no Redis to work with, in a sentence: it is away, or its user may not do what Lapse needs. */
+export const withoutRedis = (error: unknown): string => {
+  const reason = reasonOf(error)
+  return reason.startsWith('NOPERM')
+    ? `The user of Redis lacks a permission: ${reason}. docs/deploy.md lists those that Lapse needs.`
+    : `Redis cannot be reached: ${reason}.`
 }
 
 /** A connection that has just been made needs a moment. */

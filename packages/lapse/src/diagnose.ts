@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Domain, nextTimer } from '@lapse/domain'
 import { inspectRedis, type Queues } from '@lapse/queue'
-import { type BootError, databaseReport, reachable, reasonOf, refusal } from './boot.ts'
+import { type BootError, databaseReport, reachable, reasonOf, refusal, withoutRedis } from './boot.ts'
 import { type Ground, seeRestore, spanOf } from './restored.ts'
 
 type About =
@@ -149,6 +149,7 @@ const ofRedis = async (queues: Queues): Promise<Finding[]> => {
     const problems = [
       ...(refused ? [`${refused} Timers wait until it accepts them; workers sweep meanwhile.`] : []),
       ...inspected.problems,
+      ...(inspected.eviction ? [inspected.eviction] : []),
     ]
     return [
       ...(problems.length === 0
@@ -159,10 +160,7 @@ const ofRedis = async (queues: Queues): Promise<Finding[]> => {
     ]
   } catch (error) {
     return [
-      wrong(
-        'redis',
-        `Redis cannot be reached: ${reasonOf(error)}. Timers wait until it is back; workers sweep meanwhile. Check REDIS_URL.`,
-      ),
+      wrong('redis', `${withoutRedis(error)} Timers wait until it is back; workers sweep meanwhile. Check REDIS_URL.`),
     ]
   }
 }

@@ -1,4 +1,4 @@
-import { describeRedis, type RedisState } from '@lapse/queue'
+import { describeRedis, inspectRedis, type RedisState } from '@lapse/queue'
 import type { Lapse } from './lapse.ts'
 
 export interface WatchSettings {
@@ -15,7 +15,11 @@ export interface Watching {
 
 /** Looks for what an operator should know, again and again, on timers of this process's own: it needs PostgreSQL alone. */
 export const startWatch = (lapse: Lapse, { everyMs, onError, onRedis }: WatchSettings): Watching => {
-  const watches = [repeat(everyMs, () => lapse.alerts.watch().catch(onError)), watchRedis(lapse, { onError, onRedis })]
+  const watches = [
+    repeat(everyMs, () => lapse.alerts.watch().catch(onError)),
+    watchRedis(lapse, { onError, onRedis }),
+    repeat(Math.min(everyMs, repeatMs), () => lookForEviction(lapse).catch(onError)),
+  ]
   return { stop: async () => void (await Promise.all(watches.map(({ stop }) => stop()))) }
 }
 
@@ -64,6 +68,14 @@ const watchRedis = (lapse: Lapse, { onError, onRedis }: Pick<WatchSettings, 'onE
       await reporting
     },
   }
+}
+
+/** A policy is changed while nobody looks, by whoever else uses this Redis. */
+const lookForEviction = async (lapse: Lapse): Promise<void> => {
+  const { health, redis } = lapse.queues
+  if ((await health.check()).status !== 'ok') return
+  const { eviction: detail } = await inspectRedis(redis)
+  if (detail) await lapse.alerts.report({ name: 'redis-evicts', value: 1, detail })
 }
 
 /** `act` must not throw. */

@@ -8,6 +8,8 @@ export interface RedisReport {
   /** Reasons not to start, each saying what to do. */
   readonly problems: string[]
   readonly warnings: string[]
+  /** That it may evict timers, and what to do: everything goes on as without Redis, only that nobody would notice. */
+  readonly eviction: string | undefined
 }
 
 /** Looks at Redis before anything relies on it, at each master of a cluster. Throws when it cannot be reached. */
@@ -18,6 +20,7 @@ export const inspectRedis = async (redis: Connection): Promise<RedisReport> => {
   if (!first) throw new Error('no master of the cluster answers')
   const least = persistences.find((persistence) => reports.some((report) => report.persistence === persistence))
   return {
+    eviction: reports.find(({ eviction }) => eviction)?.eviction,
     version: first.version,
     persistence: least ?? first.persistence,
     // What is true of all is said once.
@@ -47,10 +50,10 @@ const inspectServer = async (redis: Redis, asCluster = false): Promise<RedisRepo
     return Array.isArray(answer) ? answer[1] : undefined
   }
   const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? (await setting('maxmemory-policy'))
-  if (policy !== undefined && policy !== 'noeviction')
-    problems.push(
-      `Redis may evict timers: its maxmemory-policy is ${policy}. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf).`,
-    )
+  const eviction =
+    policy === undefined || policy === 'noeviction'
+      ? undefined
+      : `Redis may evict timers: its maxmemory-policy is ${policy}. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf); until then the sweep ends what has lost its timer.`
   const appends = /^aof_enabled:1/m.test(info)
   const saves = await setting('save')
   if (!appends && saves === '')
@@ -69,7 +72,7 @@ const inspectServer = async (redis: Redis, asCluster = false): Promise<RedisRepo
       'The whole cluster stops when one master is lost with its replicas. Set cluster-require-full-coverage no, and only its part does.',
     )
   const persistence = appends ? 'an append-only file' : (await setting('save')) === '' ? 'nothing' : 'snapshots'
-  return { version, persistence, problems, warnings }
+  return { version, persistence, problems, warnings, eviction }
 }
 
 const olderThan = (version: string, major: number, minor: number): boolean => {

@@ -15,7 +15,7 @@ export interface AlertLimits {
 }
 
 /** What a process sees by itself, and PostgreSQL cannot tell. */
-export type ObservedAlertName = 'redis-unavailable'
+export type ObservedAlertName = 'redis-unavailable' | 'redis-evicts'
 
 export type AlertName =
   | ('dead-deliveries' | `oldest-pending-${Channel}` | 'circuits-open' | 'swept-not-fired' | 'not-swept' | 'restored')
@@ -69,6 +69,12 @@ export const alerts: Readonly<Record<AlertName, Words>> = {
     calm: 'Redis accepts writes again',
     advice:
       'Nothing is lost: meanwhile workers sweep every second, and deliver from PostgreSQL. Mend Redis: "lapse doctor" says what is wrong with it.',
+  },
+  'redis-evicts': {
+    title: 'Redis may evict timers',
+    calm: 'Redis evicts nothing',
+    advice:
+      'Nothing is lost: the sweep ends what has lost its timer, later. Set its maxmemory-policy to noeviction, or give Lapse a Redis of its own.',
   },
   restored: {
     title: 'PostgreSQL was restored from a backup',
@@ -145,9 +151,11 @@ export const examine = async (db: Sql, limits: AlertLimits): Promise<Condition[]
         : 'Nothing is lost.',
     },
     // A process that sees it well does not speak for the others: it is over when none has reported it for long enough.
-    { name: 'redis-unavailable', isSo: false, value: 0, detail: 'No process reports it.' },
+    ...observed.map((name) => ({ name, isSo: false, value: 0, detail: 'No process reports it.' })),
   ]
 }
+
+const observed = ['redis-unavailable', 'redis-evicts'] as const satisfies ObservedAlertName[]
 
 /** More than an operator reads, and few enough to count at each look. */
 const mostCircuits = 100

@@ -431,6 +431,18 @@ describe('a token that is bound to an organization', () => {
     expect(root.some((id) => ids.includes(id))).toBe(false)
   })
 
+  it('M1: shares no references with others: each issues under the same one, and a refusal names its own', async () => {
+    const issue = (ask: typeof own.ask | typeof api.call) =>
+      ask('POST', '/v1/resources', { kind: 'pass', reference: 'same' })
+    const [mine, other, host] = [await issue(own.ask), await issue(their.ask), await issue(api.call)]
+    expect([mine.status, other.status, host.status]).toEqual([201, 201, 201])
+    const refused = await issue(own.ask)
+    expect(refused.body).toMatchObject({ code: 'reference_taken', detail: `It belongs to ${mine.body.id}.` })
+    for (const { body } of [other, host]) expect(refused.text).not.toContain(body.id)
+    const { items } = (await own.ask('GET', '/v1/resources?reference=same')).body
+    expect(items.map(({ id }: Body) => id)).toEqual([mine.body.id])
+  })
+
   it('what it issues is in its own organization, whether that is said or not', async () => {
     for (const named of [undefined, own.id, own.id.toUpperCase(), 'mine'])
       for (const [path, body] of [

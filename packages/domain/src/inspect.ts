@@ -2,7 +2,7 @@ import { lockTimeoutMs, type Sql } from './database.ts'
 import { Prisma } from './generated/prisma/client.ts'
 
 /** The newest migration this code needs. */
-export const schemaVersion = '20261130231000_ids_in_order'
+export const schemaVersion = '20261201090001_reference_held_dropped'
 
 const oldestPostgres = 150_000
 

@@ -102,6 +102,7 @@ export {
   type Redeemable,
   type Redeemed,
   type Redemption,
+  type ReferenceSelector,
   type Replay,
   type Replayed,
   type Request,

@@ -31,6 +31,22 @@ export const http = [
     test: [isolation],
   },
   {
+    name: 'isolation-of-users',
+    guard: 'A bound token knows the members of its organization and no other user',
+    file: access,
+    find: '  return membership?.userId ?? randomUUID()\n',
+    put: '  return membership?.userId ?? named\n',
+    test: [isolation, 'M3'],
+  },
+  {
+    name: 'inviter-by-id',
+    guard: 'A bound token is shown an inviter’s id, and not their name or address',
+    file: 'apps/api/src/wire/invite.ts',
+    find: "viewer === 'host' ? payload.inviter",
+    put: 'viewer ? payload.inviter',
+    test: [isolation, 'M3'],
+  },
+  {
     name: 'isolation-by-default',
     guard: 'A route that says nothing of it is not for bound tokens',
     file: access,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ownOrganization, permit } from '../http/access.ts'
+import { ownOrganization, ownUser, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { reason, text } from '../http/input.ts'
@@ -27,7 +27,12 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
     {
       ...permit('memberships', 'write', 'own'),
       schema: {
-        ...operation('memberships', 'addMembership', 'Add a member', 'At once, without an invite, if a seat is free.'),
+        ...operation(
+          'memberships',
+          'addMembership',
+          'Add a member',
+          'At once, without an invite, if a seat is free. A token that is bound to an organization knows its members only, and adds people by invite.',
+        ),
         headers: idempotent,
         body: Add,
         response: { 201: answer('Added; `Location` says where.', Membership), ...problems(400, 409, 413, 415, 422) },
@@ -35,8 +40,9 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
     },
     async (request, reply) => {
       const organization = await ownOrganization(lapse, request, request.body.organization)
+      const user = await ownUser(lapse, request, request.body.user)
       const added = await once(request, reply, async (verbs) =>
-        membershipOut(await verbs.memberships.add({ ...request.body, organization }, byOf(request))),
+        membershipOut(await verbs.memberships.add({ ...request.body, organization, user }, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/memberships/${added.id}`).send(added)
     },

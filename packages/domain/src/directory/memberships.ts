@@ -54,7 +54,8 @@ export class Memberships {
       const { id: organizationId, seatLimit } = await lockOrganization(tx, organization)
       // Not locked yet: whoever deletes this user wants the organizations they are a member of, and we hold one.
       const [person] = await tx.$queryRaw<{ id: string }[]>(sql`SELECT id FROM directory_user WHERE ${named(user)}`)
-      if (!person) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
+      if (!person)
+        throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first, or invite them.' })
       if (await findMembership(tx, organizationId, person.id)) throw alreadyAMember()
       if (seatLimit !== null && (await countMembers(tx, organizationId)) >= seatLimit)
         throw new LapseError('seats_taken', {

@@ -47,6 +47,14 @@ export const http = [
     test: [isolation, 'M3'],
   },
   {
+    name: 'last-owner',
+    guard: 'A bound token leaves its organization an owner',
+    file: 'packages/domain/src/directory/memberships.ts',
+    find: "AND role = 'owner' AND id <> ${id}::uuid LIMIT 1",
+    put: "AND role = 'owner' LIMIT 1",
+    test: ['apps/api/test/memberships.test.ts', 'the last owner'],
+  },
+  {
     name: 'isolation-by-default',
     guard: 'A route that says nothing of it is not for bound tokens',
     file: access,

@@ -11,7 +11,7 @@ export type { Cleaned, CleanupOptions } from './cleanup.ts'
 export { isUnavailable } from './database.ts'
 export { withDeadline } from './deadline.ts'
 export { type Address, canonicalAddress } from './directory/address.ts'
-export type { Membership, MembershipFilter, MembershipInput } from './directory/memberships.ts'
+export type { Membership, MembershipFilter, MembershipInput, MembershipOptions } from './directory/memberships.ts'
 export type {
   Befallen,
   Organization,

@@ -85,6 +85,7 @@ export {
   type Membership,
   type MembershipFilter,
   type MembershipInput,
+  type MembershipOptions,
   notCovered,
   type Organization,
   type OrganizationChanges,

@@ -1,5 +1,6 @@
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { ownOrganization, ownUser, permit } from '../http/access.ts'
+import { boundTo, ownOrganization, ownUser, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { reason, text } from '../http/input.ts'
@@ -19,6 +20,12 @@ const Add = z
   .meta(example({ organization: 'acme', user: 'user-7', role: 'member' }))
 
 const Update = z.strictObject({ role, reason }).meta(example({ role: 'admin' }))
+
+/** A tenant keeps an owner; the host application may take the last one away. */
+const changeOf = (request: FastifyRequest, reason: string | undefined) => ({
+  ...byOf(request, reason),
+  keepOwner: boundTo(request) !== undefined,
+})
 
 /** Who belongs to which organization, and as what. */
 export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
@@ -92,16 +99,16 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
           'memberships',
           'updateMembership',
           'Give a member another role',
-          'With a lower one ends what they have invited others to above it.',
+          'With a lower one ends what they have invited others to above it. A token that is bound to an organization cannot demote its last owner.',
         ),
         params: byId,
         body: Update,
-        response: { 200: answer('Changed.', Membership), ...problems(400, 404, 413, 415, 422) },
+        response: { 200: answer('Changed.', Membership), ...problems(400, 404, 409, 413, 415, 422) },
       },
     },
     async (request) => {
       const { params, body } = request
-      return membershipOut(await lapse.memberships.setRole(params.id, body.role, byOf(request, body.reason)))
+      return membershipOut(await lapse.memberships.setRole(params.id, body.role, changeOf(request, body.reason)))
     },
   )
 
@@ -114,17 +121,17 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
           'memberships',
           'removeMembership',
           'Remove a member',
-          'Ends what they have invited others to, and what they could come back by.',
+          'Ends what they have invited others to, and what they could come back by. A token that is bound to an organization cannot remove its last owner.',
         ),
         params: byId,
         querystring: z.strictObject({ reason }),
         body: Nothing,
-        response: { 200: answer('Removed; this is what it was.', Membership), ...problems(400, 404, 415, 422) },
+        response: { 200: answer('Removed; this is what it was.', Membership), ...problems(400, 404, 409, 415, 422) },
       },
     },
     async (request) => {
       const { params, query } = request
-      return membershipOut(await lapse.memberships.remove(params.id, byOf(request, query.reason)))
+      return membershipOut(await lapse.memberships.remove(params.id, changeOf(request, query.reason)))
     },
   )
 }

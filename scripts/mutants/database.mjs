@@ -10,11 +10,19 @@ const listing = 'packages/domain/test/listing.test.ts'
 export const database = [
   {
     name: 'one-live-reference',
-    guard: 'A reference belongs to one live resource of a kind: a unique index',
-    file: 'prisma/migrations/20261130222002_reference_held/migration.sql',
+    guard: 'A reference belongs to one live resource of a kind in an organization: a unique index',
+    file: 'prisma/migrations/20261201090000_reference_holder/migration.sql',
     find: 'CREATE UNIQUE INDEX CONCURRENTLY',
     put: 'CREATE INDEX CONCURRENTLY',
     test: ['packages/domain/test/verbs.race.test.ts', 'issued 40 times at once is issued once'],
+  },
+  {
+    name: 'one-live-reference-of-none',
+    guard: 'No organization counts as one: a reference belongs to one live resource there too',
+    file: 'prisma/migrations/20261201090000_reference_holder/migration.sql',
+    find: ' NULLS NOT DISTINCT',
+    put: '',
+    test: ['packages/domain/test/references.test.ts', 'belongs to one live resource'],
   },
   {
     name: 'ids-in-order',

@@ -86,6 +86,14 @@ export const issuing = [
     test: ['packages/domain/test/references.test.ts', 'belongs to one live resource'],
   },
   {
+    name: 'reference-of-the-organization',
+    guard: 'A reference leads to what belongs to the same organization, and nowhere else',
+    file: 'packages/domain/src/store/read.ts',
+    find: ' AND r.reference = ${reference} AND ${inOrganization(organization)}\n',
+    put: ' AND r.reference = ${reference}\n',
+    test: ['packages/domain/test/references.test.ts', 'M1'],
+  },
+  {
     name: 'one-order',
     guard: 'Bulks take references in one order, and never wait in a circle',
     file: issue,

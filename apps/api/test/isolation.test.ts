@@ -12,6 +12,7 @@ interface Place {
   /** One of each kind. */
   readonly resources: readonly string[]
   readonly membership: string
+  readonly user: string
   readonly delivery: string
   readonly endpoint: string
   /** A test that it was sent. */
@@ -320,13 +321,13 @@ beforeAll(async () => {
 
   theirs = {
     ...{ organization: other.id, reference: 'theirs', membership: membership.id, delivery: delivery.id },
-    ...{ scope: 'their-scope', subject: 'their-subject', token: token.token, code: 'THEIR-CODE', pass },
+    ...{ user: user.id, scope: 'their-scope', subject: 'their-subject', token: token.token, code: 'THEIR-CODE', pass },
     ...{ grant, endpoint: endpoint.id, webhook },
     resources: [...made.map(({ id }) => id), ended.id, ...root],
   }
   nobodys = {
     ...{ organization: randomUUID(), reference: 'nobodys', membership: randomUUID(), delivery: randomUUID() },
-    ...{ endpoint: randomUUID(), webhook: randomUUID() },
+    ...{ endpoint: randomUUID(), webhook: randomUUID(), user: randomUUID() },
     ...{
       scope: 'no-scope',
       subject: 'no-subject',
@@ -429,6 +430,60 @@ describe('a token that is bound to an organization', () => {
     const ids = items.map(({ id }: Body) => id)
     expect(theirs.resources.filter((id) => !root.includes(id)).every((id) => ids.includes(id))).toBe(true)
     expect(root.some((id) => ids.includes(id))).toBe(false)
+  })
+
+  it('M1: shares no references with others: each issues under the same one, and a refusal names its own', async () => {
+    const issue = (ask: typeof own.ask | typeof api.call) =>
+      ask('POST', '/v1/resources', { kind: 'pass', reference: 'same' })
+    const [mine, other, host] = [await issue(own.ask), await issue(their.ask), await issue(api.call)]
+    expect([mine.status, other.status, host.status]).toEqual([201, 201, 201])
+    const refused = await issue(own.ask)
+    expect(refused.body).toMatchObject({ code: 'reference_taken', detail: `It belongs to ${mine.body.id}.` })
+    for (const { body } of [other, host]) expect(refused.text).not.toContain(body.id)
+    const { items } = (await own.ask('GET', '/v1/resources?reference=same')).body
+    expect(items.map(({ id }: Body) => id)).toEqual([mine.body.id])
+  })
+
+  describe('M3: users', () => {
+    const foreign = async () => [theirs.user, 'the-member', randomUUID(), 'nobody-at-all']
+
+    it('of other organizations are unknown to it: it adds none and invites in no one else’s name', async () => {
+      const seen = new Set<string>()
+      for (const user of await foreign()) {
+        const added = await own.ask('POST', '/v1/memberships', { organization: own.id, user, role: 'member' })
+        const invited = await own.ask('POST', '/v1/invites', {
+          ...{ organization: own.id, email: 'new@example.com', role: 'member', deliver: 'return', invited_by: user },
+        })
+        expect([added.status, added.body.field, invited.status, invited.body.field]).toEqual([
+          ...[422, 'user', 422, 'invited_by'],
+        ])
+        seen.add(JSON.stringify([told(added), told(invited)]))
+      }
+      expect(seen.size).toBe(1)
+      expect((await own.ask('GET', `/v1/memberships?user=${theirs.user}`)).body.items).toEqual([])
+    })
+
+    it('of its own can invite, and it is shown their ids only', async () => {
+      const all = people(api)
+      const user = await all.user('olga@example.com', { name: 'Olga Secret' })
+      await all.member(own.id, user.id, 'owner')
+      const body = { organization: own.id, email: 'friend@example.com', role: 'member', deliver: 'return' }
+      const invited = await own.ask('POST', '/v1/invites', { ...body, invited_by: user.id })
+      expect(invited.status).toBe(201)
+      expect(invited.body.invited_by).toEqual({ id: user.id })
+      const { id } = invited.body
+      const asked = ['/v1/invites', `/v1/invites/${id}`, '/v1/resources?kind=invite', `/v1/resources/${id}`]
+      const answers = [
+        ...(await Promise.all(asked.map((path) => own.ask('GET', path)))),
+        await own.ask('POST', `/v1/resources/${id}/check`),
+        await own.ask('POST', `/v1/invites/${id}/resend`, { deliver: 'return' }),
+      ]
+      for (const { text } of answers) {
+        expect(text).toContain(user.id)
+        expect(text).not.toMatch(/Olga|olga/)
+      }
+      expect((await api.call('GET', `/v1/invites/${id}`)).body.invited_by).toMatchObject({ name: 'Olga Secret' })
+    })
   })
 
   it('what it issues is in its own organization, whether that is said or not', async () => {

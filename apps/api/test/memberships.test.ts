@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Body, testApi } from './api.ts'
+import { machines } from './operations.ts'
 
 let api: Awaited<ReturnType<typeof testApi>>
 beforeAll(async () => {
@@ -128,6 +129,42 @@ describe('memberships', () => {
       const body = method === 'PATCH' ? { role: 'member' } : undefined
       expect((await api.call(method, `/v1/memberships/${encodeURIComponent(id)}`, body)).body.code).toBe('not_found')
     }
+  })
+
+  describe('the last owner', () => {
+    const owned = async (owners: number) => {
+      const { id } = await organization()
+      const { ask } = await machines(api).machine({ organization: id })
+      const members: Body[] = []
+      for (let i = 0; i < owners; i++)
+        members.push((await add({ organization: id, user: (await user()).id, role: 'owner' })).body)
+      await add({ organization: id, user: (await user()).id, role: 'admin' })
+      return { id, ask, members }
+    }
+
+    it('is neither demoted nor removed by a bound token; the host may do either', async () => {
+      const { id, ask, members } = await owned(1)
+      const path = `/v1/memberships/${members[0]?.id}`
+      const refused = { status: 409, code: 'last_owner' }
+      expect((await ask('PATCH', path, { role: 'admin' })).body).toMatchObject(refused)
+      expect((await ask('DELETE', path)).body).toMatchObject(refused)
+      expect((await ask('PATCH', path, { role: 'owner' })).status).toBe(200)
+      expect((await list(`organization=${id}`)).items.map(({ role }: Body) => role)).toEqual(['admin', 'owner'])
+      expect((await api.call('PATCH', path, { role: 'admin' })).status).toBe(200)
+      // Who is no owner may go, though there is no owner.
+      expect((await ask('DELETE', path)).status).toBe(200)
+    })
+
+    it('of two who leave at once one stays', async () => {
+      for (let round = 0; round < 10; round++) {
+        const { id, ask, members } = await owned(2)
+        const [one, other] = members.map((member) => `/v1/memberships/${member.id}`) as [string, string]
+        const answers = await Promise.all([ask('PATCH', one, { role: 'member' }), ask('DELETE', other)])
+        expect(answers.map(({ status }) => status).sort()).toEqual([200, 409])
+        const { items } = await list(`organization=${id}`)
+        expect(items.filter(({ role }: Body) => role === 'owner').length).toBe(1)
+      }
+    }, 60_000)
   })
 
   it('405 says what is allowed', async () => {

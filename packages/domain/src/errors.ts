@@ -20,6 +20,7 @@ const errors = {
   unknown_user: [422, 'There is no such user.'],
   address_taken: [409, 'Another user has this address.'],
   already_a_member: [409, 'This user is a member of the organization already.'],
+  last_owner: [409, 'An organization keeps an owner.'],
   role_too_high: [403, "Nobody may invite to a role above one's own."],
   seats_taken: [409, 'The organization has no free seat.'],
   grant_live: [409, 'There is a live grant of this.'],

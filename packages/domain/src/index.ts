@@ -11,7 +11,7 @@ export type { Cleaned, CleanupOptions } from './cleanup.ts'
 export { isUnavailable } from './database.ts'
 export { withDeadline } from './deadline.ts'
 export { type Address, canonicalAddress } from './directory/address.ts'
-export type { Membership, MembershipFilter, MembershipInput } from './directory/memberships.ts'
+export type { Membership, MembershipFilter, MembershipInput, MembershipOptions } from './directory/memberships.ts'
 export type {
   Befallen,
   Organization,
@@ -127,7 +127,7 @@ export type { Loss, Rewound, RewoundResource } from './restored.ts'
 export type { AdvancedRow } from './store/advance.ts'
 export type { Bucket, ForecastSpan } from './store/forecast.ts'
 export type { Count } from './store/listing.ts'
-export type { PendingRow, Selector, Span } from './store/read.ts'
+export type { PendingRow, ReferenceSelector, Selector, Span } from './store/read.ts'
 export type { Owed } from './store/record.ts'
 export type { ResourceFilter } from './store/resource-list.ts'
 export type { Suppression, SuppressionFilter, SuppressionReason } from './suppressions.ts'

@@ -3,7 +3,7 @@ import { Prisma } from './generated/prisma/client.ts'
 import { lockTimeoutMs, readBack, sessionProblems } from './session-settings.ts'
 
 /** The newest migration this code needs. */
-export const schemaVersion = '20261130231000_ids_in_order'
+export const schemaVersion = '20261201090001_reference_held_dropped'
 
 const oldestPostgres = 150_000
 

@@ -126,9 +126,13 @@ export class Resources {
         : await this.#database.locks.run(locks, insert)
       if (issued) return changeOf(issued, this.#registry)
       // The reference is taken. If its holder is over by the clock it makes room; else it is live.
-      const holder = await readByReference(this.#db, kind.name, input.reference ?? '')
+      const { organization = undefined, reference = '' } = input
+      const holder = await readByReference(this.#db, kind.name, { reference, organization })
       if ((holder && !hasEnded(holder.seen)) || tries === 2)
-        throw new LapseError('reference_taken', { field: 'reference', detail: `It belongs to ${holder?.id}.` })
+        throw new LapseError('reference_taken', {
+          field: 'reference',
+          ...(holder && { detail: `It belongs to ${holder.id}.` }),
+        })
       if (holder) await this.#makeRoom(kind, [holder.id])
     }
   }
@@ -403,12 +407,12 @@ export class Resources {
 
   async #idOf(kind: string, selector: Selector): Promise<string | undefined> {
     if (typeof selector === 'string') return isUuid(selector) ? selector : undefined
-    return (await readByReference(this.#checks, kind, selector.reference))?.id
+    return (await readByReference(this.#checks, kind, selector))?.id
   }
 
   /** What is no id belongs to nothing. */
   async #read(kind: string | undefined, selector: Selector) {
-    if (typeof selector !== 'string') return readByReference(this.#checks, kind ?? '', selector.reference)
+    if (typeof selector !== 'string') return readByReference(this.#checks, kind ?? '', selector)
     const row = isUuid(selector) ? await this.#byId(selector.toLowerCase()) : undefined
     return kind === undefined || row?.kind === kind ? row : undefined
   }

@@ -49,7 +49,7 @@ export const expectedIndexes: readonly string[] = [
     'resource_kind_lane',
   ],
   ...['resource_organization', 'resource_organization_lane', 'resource_pkey', 'resource_purge', 'resource_reference'],
-  ...['resource_reference_held', 'resource_scope', 'resource_selector', 'resource_subject'],
+  ...['resource_reference_holder', 'resource_scope', 'resource_selector', 'resource_subject'],
 ]
 
 export interface SchemaReport {

@@ -57,7 +57,7 @@ describe('a status and its instants always tell the same story, whatever the cod
     const copy =
       sql(`INSERT INTO resource (id, kind, reference, issued_at, expires_at, ends_at, due_at, next_step, changed_at)
       SELECT gen_random_uuid(), kind, reference, issued_at, expires_at, ends_at, due_at, next_step, changed_at FROM resource`)
-    await expect(copy).rejects.toMatchObject({ code: '23505', constraint: 'resource_reference_held' })
+    await expect(copy).rejects.toMatchObject({ code: '23505', constraint: 'resource_reference_holder' })
   })
 })
 

@@ -86,6 +86,62 @@ describe('a reference', () => {
   })
 })
 
+describe('a reference in organizations', async () => {
+  const { organizations } = domain.ownVerbs(async () => true)
+  const [acme, other] = [
+    await organizations.create({ name: 'Acme', reference: 'acme' }),
+    await organizations.create({ name: 'Other' }),
+  ]
+  const reference = 'shared'
+  const issue = async (organization?: string) =>
+    (await resources.issue({ kind: 'plain', reference, organization })).resource
+  const leadsTo = async (organization?: string) =>
+    (await resources.check('plain', { reference, organization })).resource?.id
+
+  it('M1: two organizations and the host use the same one, and each finds its own', async () => {
+    const [theirs, others, own] = [await issue(acme.id), await issue(other.id), await issue()]
+    expect(await leadsTo()).toBe(own.id)
+    expect(await leadsTo(acme.id)).toBe(theirs.id)
+    expect(await leadsTo('acme')).toBe(theirs.id)
+    expect(await leadsTo(other.id)).toBe(others.id)
+    expect(await leadsTo(randomUUID())).toBeUndefined()
+    for (const [organization, holder] of [
+      [undefined, own],
+      ['acme', theirs],
+      [other.id, others],
+    ] as const) {
+      const refusal = await issue(organization).catch((error) => error)
+      expect(refusal).toMatchObject({ ...taken, detail: `It belongs to ${holder.id}.` })
+    }
+    await resources.consume('plain', { reference, organization: 'acme' })
+    await resources.revoke('plain', { reference, organization: other.id })
+    expect((await resources.get(own.id)).status).toBe('active')
+    expect((await resources.get(theirs.id)).status).toBe('consumed')
+    expect((await resources.get(others.id)).status).toBe('revoked')
+  })
+
+  it('without an organization finds nothing of any', async () => {
+    await resources.issue({ kind: 'coupon', reference: 'elsewhere', organization: acme.id })
+    expect(await resources.check('coupon', { reference: 'elsewhere' })).toEqual({ allowed: false, reason: 'unknown' })
+    await expect(resources.renew('coupon', { reference: 'elsewhere' }, { expiresInMs: hour })).rejects.toMatchObject({
+      code: 'not_found',
+    })
+  })
+
+  it('is taken over from a dead holder of the same organization only', async () => {
+    const places = [undefined, acme.id, other.id]
+    const inputs = places.map((organization) => ({ kind: 'membership', reference: 'over', organization }))
+    const before = await resources.issueAll(inputs)
+    for (const { resource } of before) await age(resource.id, 60 * day)
+    await resources.issueAll([{ kind: 'membership', reference: 'over', organization: 'acme' }])
+    await resources.issue({ kind: 'membership', reference: 'over' })
+    const freed = await sql<{ id: string }>(
+      `SELECT id FROM resource WHERE reference = 'over' AND (status NOT IN ('active', 'grace') OR reference_freed_at IS NOT NULL)`,
+    )
+    expect(freed.map(({ id }) => id).sort()).toEqual([before[0], before[1]].map((one) => one?.resource.id).sort())
+  })
+})
+
 describe('issueAll', () => {
   const taken = randomUUID()
 

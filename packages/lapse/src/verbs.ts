@@ -35,7 +35,7 @@ export interface Lifetime {
 }
 
 export interface IssueOptions<P = Payload> extends Lifetime {
-  /** The application's own key; at most one live resource of a kind has it. */
+  /** The application's own key; at most one live resource of a kind in an organization, or in none, has it. */
   reference?: string | undefined
   scope?: string | undefined
   /** Whom it is issued in, by its id or your own; what happens to that happens to it. */

@@ -120,6 +120,21 @@ export const ownOrganization = <Named extends string | undefined>(
   named: Named,
 ): Promise<Named | string> => ownOrganizations(lapse, request)(named)
 
+/**
+ * A user by id or reference, as a token that is bound to an organization knows them: only its members. Another user is an
+ * unknown one, so that nobody learns whom the host application knows.
+ */
+export const ownUser = async <Named extends string | undefined>(
+  lapse: Lapse,
+  request: FastifyRequest,
+  named: Named,
+): Promise<Named | string> => {
+  const organization = boundTo(request)
+  if (organization === undefined || named === undefined) return named
+  const [membership] = await lapse.memberships.list({ organization, user: named }, { limit: 1 })
+  return membership?.userId ?? randomUUID()
+}
+
 /** For many names in one request: the organization of the caller is read once, and not for each. */
 export const ownOrganizations = (lapse: Lapse, request: FastifyRequest) => {
   const own = boundTo(request)

@@ -40,7 +40,9 @@ const Schedule = z
       .meta({ examples: [{ remind: 42 }] }),
     attempts: z.int().min(1).max(28).optional().describe('How often it is tried at most; 10 unless you say otherwise.'),
     timeout_seconds: z.int().min(1).max(30).optional().describe('How long each may take; 15 unless you say otherwise.'),
-    reference: text(200).optional().describe('Your own key: at most one scheduled call has it.'),
+    reference: text(200)
+      .optional()
+      .describe('Your own key: at most one scheduled call of an organization, or of none, has it.'),
     scope: text(200).optional().describe('What it is for.'),
     organization,
     subject: text(200).optional().describe('Who it is for.'),

@@ -9,7 +9,7 @@ import {
   type WhichInvite,
 } from 'lapse'
 import { z } from 'zod'
-import { openTo, ownOrganization, permit } from '../http/access.ts'
+import { boundTo, openTo, ownOrganization, ownUser, permit } from '../http/access.ts'
 import { denied } from '../http/denied.ts'
 import { example, optional } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
@@ -40,7 +40,7 @@ const Create = z
     invited_by: text(200)
       .optional()
       .describe(
-        'The user who invites, by id or your own for them; without it you do. Nobody invites above their role.',
+        'The user who invites, a member, by id or your own for them; without it you do. Nobody invites above their role.',
       ),
     message,
     deliver,
@@ -75,6 +75,9 @@ const filters = {
   live: flag.optional().describe('Only what may be accepted now, or only what may not.'),
   count: countedFlag,
 }
+
+/** A token that is bound to an organization is shown who invited, and not their name or address. */
+const viewerOf = (request: FastifyRequest) => (boundTo(request) === undefined ? 'host' : 'tenant')
 
 /** Invites in their own words: invite, resend, withdraw, accept, decline. */
 export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }: PeopleContext): void => {
@@ -119,7 +122,8 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
       },
     },
     async (request, reply) => {
-      const { invited_by: invitedBy, expires_at, expires_in, ...body } = request.body
+      const { invited_by: named, expires_at, expires_in, ...body } = request.body
+      const invitedBy = await ownUser(lapse, request, named)
       const rest = { ...body, organization: await ownOrganization(lapse, request, body.organization) }
       const { expiresAt, expiresIn: expiresInMs } = lifetimeOf({ expires_at, expires_in })
       let secret: string | undefined
@@ -127,7 +131,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
         once(request, reply, async (verbs) => {
           const issued = await verbs.invites.create({ ...rest, invitedBy, expiresAt, expiresInMs }, byOf(request))
           secret = issued.token
-          return changedInviteOut(issued)
+          return changedInviteOut(issued, viewerOf(request))
         })
       // Which organization it is has its refusal in the verb.
       const byMail = rest.deliver !== 'return'
@@ -167,7 +171,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
         lapse.list(filter, pageOf(query)) as Promise<LapseInvite[]>,
         counted ? lapse.tally(filter) : undefined,
       ])
-      return { ...paged(rows, query, inviteOut), ...tallyOut(total) }
+      return { ...paged(rows, query, (invite) => inviteOut(invite, viewerOf(request))), ...tallyOut(total) }
     },
   )
 
@@ -196,7 +200,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
         response: { 200: answer('The invite.', Invite), ...problems(403, 404) },
       },
     },
-    async ({ params }) => inviteOut(await inviteOf(params.id)),
+    async (request) => inviteOut(await inviteOf(request.params.id), viewerOf(request)),
   )
 
   app.post(
@@ -228,7 +232,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
         once(request, reply, async (verbs) => {
           const issued = await verbs.invites.resend(params.id, body, byOf(request))
           secret = issued.token
-          return changedInviteOut(issued)
+          return changedInviteOut(issued, viewerOf(request))
         })
       const mailing = mailingOf(organizationId ?? '', body.email ?? payload.email)
       const again = byMail ? await mail(reply, mailing, issue) : await issue()
@@ -254,7 +258,7 @@ export const inviteRoutes = (app: App, { lapse, once, redeem, mail, publicUrl }:
     async (request, reply) => {
       const { params, body } = request
       return once(request, reply, async (verbs) =>
-        inviteOut(await verbs.invites.revoke(params.id, byOf(request, body?.reason))),
+        inviteOut(await verbs.invites.revoke(params.id, byOf(request, body?.reason)), viewerOf(request)),
       )
     },
   )

@@ -1,5 +1,6 @@
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { ownOrganization, permit } from '../http/access.ts'
+import { boundTo, ownOrganization, ownUser, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { reason, text } from '../http/input.ts'
@@ -20,6 +21,12 @@ const Add = z
 
 const Update = z.strictObject({ role, reason }).meta(example({ role: 'admin' }))
 
+/** A tenant keeps an owner; the host application may take the last one away. */
+const changeOf = (request: FastifyRequest, reason: string | undefined) => ({
+  ...byOf(request, reason),
+  keepOwner: boundTo(request) !== undefined,
+})
+
 /** Who belongs to which organization, and as what. */
 export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
   app.post(
@@ -27,7 +34,12 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
     {
       ...permit('memberships', 'write', 'own'),
       schema: {
-        ...operation('memberships', 'addMembership', 'Add a member', 'At once, without an invite, if a seat is free.'),
+        ...operation(
+          'memberships',
+          'addMembership',
+          'Add a member',
+          'At once, without an invite, if a seat is free. A token that is bound to an organization knows its members only, and adds people by invite.',
+        ),
         headers: idempotent,
         body: Add,
         response: { 201: answer('Added; `Location` says where.', Membership), ...problems(400, 409, 413, 415, 422) },
@@ -35,8 +47,9 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
     },
     async (request, reply) => {
       const organization = await ownOrganization(lapse, request, request.body.organization)
+      const user = await ownUser(lapse, request, request.body.user)
       const added = await once(request, reply, async (verbs) =>
-        membershipOut(await verbs.memberships.add({ ...request.body, organization }, byOf(request))),
+        membershipOut(await verbs.memberships.add({ ...request.body, organization, user }, byOf(request))),
       )
       return reply.code(201).header('location', `/v1/memberships/${added.id}`).send(added)
     },
@@ -86,16 +99,16 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
           'memberships',
           'updateMembership',
           'Give a member another role',
-          'With a lower one ends what they have invited others to above it.',
+          'With a lower one ends what they have invited others to above it. A token that is bound to an organization cannot demote its last owner.',
         ),
         params: byId,
         body: Update,
-        response: { 200: answer('Changed.', Membership), ...problems(400, 404, 413, 415, 422) },
+        response: { 200: answer('Changed.', Membership), ...problems(400, 404, 409, 413, 415, 422) },
       },
     },
     async (request) => {
       const { params, body } = request
-      return membershipOut(await lapse.memberships.setRole(params.id, body.role, byOf(request, body.reason)))
+      return membershipOut(await lapse.memberships.setRole(params.id, body.role, changeOf(request, body.reason)))
     },
   )
 
@@ -108,17 +121,17 @@ export const membershipRoutes = (app: App, { lapse, once }: Context): void => {
           'memberships',
           'removeMembership',
           'Remove a member',
-          'Ends what they have invited others to, and what they could come back by.',
+          'Ends what they have invited others to, and what they could come back by. A token that is bound to an organization cannot remove its last owner.',
         ),
         params: byId,
         querystring: z.strictObject({ reason }),
         body: Nothing,
-        response: { 200: answer('Removed; this is what it was.', Membership), ...problems(400, 404, 415, 422) },
+        response: { 200: answer('Removed; this is what it was.', Membership), ...problems(400, 404, 409, 415, 422) },
       },
     },
     async (request) => {
       const { params, query } = request
-      return membershipOut(await lapse.memberships.remove(params.id, byOf(request, query.reason)))
+      return membershipOut(await lapse.memberships.remove(params.id, changeOf(request, query.reason)))
     },
   )
 }

@@ -18,7 +18,9 @@ const Issue = z.strictObject({
   kind: text(200)
     .describe('A kind that is configured: `trial`, or one of your own.')
     .meta({ examples: ['trial'] }),
-  reference: text(200).optional().describe('Your own key: at most one live resource of a kind has it.'),
+  reference: text(200)
+    .optional()
+    .describe('Your own key: at most one live resource of a kind in an organization, or in none, has it.'),
   scope: text(200).optional().describe('What it is for: a document, a plan.'),
   organization,
   subject: text(200).optional().describe('Who it is for.'),

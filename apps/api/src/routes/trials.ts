@@ -18,7 +18,9 @@ const Start = z
     email: z.email('Not a mail address').max(254).optional().describe('Who is told. Without it nobody is.'),
     product: text(200).optional(),
     plan: text(100).optional(),
-    reference: text(200).optional().describe('Your own key: at most one live trial has it.'),
+    reference: text(200)
+      .optional()
+      .describe('Your own key: at most one live trial of an organization, or of none, has it.'),
     scope: text(200).optional().describe('What it is for.'),
     organization,
     subject: text(200).optional().describe('Who it is for.'),

@@ -36,9 +36,9 @@ export const Invite = z
     email: z.string().describe('Whom it is for, as the address was given.'),
     role,
     invited_by: z
-      .object({ id, name: z.string().nullable(), email: z.string() })
+      .object({ id, name: z.string().nullable().optional(), email: z.string().optional() })
       .nullable()
-      .describe('`null`: the host application itself.'),
+      .describe('`null`: the host application itself. A token that is bound to an organization is shown the id only.'),
     message: z.string().nullable(),
     deliver: z.enum(delivers).describe('Whether Lapse sends its mails, or the host application does.'),
     resend_of: id.nullable().describe('The invite that it took the place of.'),
@@ -62,7 +62,10 @@ export const IssuedInvite = ChangedInvite.extend({
   url: z.string().optional().describe('The hosted page for the token.'),
 }).meta({ id: 'IssuedInvite', description: 'A new invite.', examples: [{ ...example, timer: 'armed' }] })
 
-export const inviteOut = ({ payload, ...invite }: LapseInvite): z.infer<typeof Invite> => ({
+/** `tenant`: a token that is bound to an organization. */
+export type Viewer = 'host' | 'tenant'
+
+export const inviteOut = ({ payload, ...invite }: LapseInvite, viewer: Viewer = 'host'): z.infer<typeof Invite> => ({
   id: invite.id,
   status: invite.status,
   word: invite.word,
@@ -71,7 +74,7 @@ export const inviteOut = ({ payload, ...invite }: LapseInvite): z.infer<typeof I
   organization: payload.organization,
   email: payload.email,
   role: payload.role,
-  invited_by: payload.inviter,
+  invited_by: viewer === 'host' ? payload.inviter : payload.inviter && { id: payload.inviter.id },
   message: payload.message ?? null,
   deliver: payload.mail ? 'mail' : 'return',
   resend_of: payload.resendOf ?? null,
@@ -81,10 +84,10 @@ export const inviteOut = ({ payload, ...invite }: LapseInvite): z.infer<typeof I
 })
 
 /** Without the token: this is what is kept under an Idempotency-Key. */
-export const changedInviteOut = (changed: {
-  readonly invite: LapseInvite
-  readonly timer: z.infer<typeof timer>
-}): z.infer<typeof ChangedInvite> => ({ ...inviteOut(changed.invite), timer: changed.timer })
+export const changedInviteOut = (
+  changed: { readonly invite: LapseInvite; readonly timer: z.infer<typeof timer> },
+  viewer: Viewer,
+): z.infer<typeof ChangedInvite> => ({ ...inviteOut(changed.invite, viewer), timer: changed.timer })
 
 export const Joined = z
   .object({

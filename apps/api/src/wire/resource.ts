@@ -65,6 +65,12 @@ export const ChangedResource = Resource.extend({ timer }).meta({
   examples: [{ ...example, timer: 'armed' }],
 })
 
+/** Who has sent an invite is another user: their name and address are for those who may read invites, see `/v1/invites`. */
+const shownPayload = ({ kind, payload }: LapseResource): LapseResource['payload'] => {
+  const { inviter } = payload as { readonly inviter?: { readonly id: string } | null }
+  return kind === 'invite' && inviter ? { ...payload, inviter: { id: inviter.id } } : payload
+}
+
 export const resourceOut = (resource: LapseResource): z.infer<typeof Resource> => ({
   id: resource.id,
   kind: resource.kind,
@@ -74,7 +80,7 @@ export const resourceOut = (resource: LapseResource): z.infer<typeof Resource> =
   scope: resource.scope,
   organization_id: resource.organizationId,
   subject: resource.subject,
-  payload: resource.payload,
+  payload: shownPayload(resource),
   version: resource.version,
   uses: resource.uses,
   max_uses: resource.maxUses,

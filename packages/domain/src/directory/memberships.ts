@@ -35,6 +35,12 @@ export interface MembershipFilter {
   readonly user?: string | undefined
 }
 
+/** How a member's role is changed or taken away. */
+export interface MembershipOptions extends By {
+  /** Refuses what would leave the organization without an owner. Default: false. */
+  readonly keepOwner?: boolean | undefined
+}
+
 /** Who belongs to which organization, and as what. The organization is locked before any of it changes. */
 export class Memberships {
   readonly #ground: Ground
@@ -54,7 +60,8 @@ export class Memberships {
       const { id: organizationId, seatLimit } = await lockOrganization(tx, organization)
       // Not locked yet: whoever deletes this user wants the organizations they are a member of, and we hold one.
       const [person] = await tx.$queryRaw<{ id: string }[]>(sql`SELECT id FROM directory_user WHERE ${named(user)}`)
-      if (!person) throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first.' })
+      if (!person)
+        throw new LapseError('unknown_user', { field: 'user', detail: 'Create the user first, or invite them.' })
       if (await findMembership(tx, organizationId, person.id)) throw alreadyAMember()
       if (seatLimit !== null && (await countMembers(tx, organizationId)) >= seatLimit)
         throw new LapseError('seats_taken', {
@@ -90,12 +97,17 @@ export class Memberships {
       ORDER BY ${organization !== undefined && user !== undefined ? sql`organization_id, user_id` : sql`id DESC`} LIMIT ${page.limit ?? 50}::int`)
   }
 
-  /** One who falls takes along what they have invited to above their new role. @throws LapseError `invalid`, `not_found` */
-  async setRole(id: string, role: Role, by: By = {}): Promise<Membership> {
+  /**
+   * One who falls takes along what they have invited to above their new role.
+   *
+   * @throws LapseError `invalid`, `not_found`, `last_owner`
+   */
+  async setRole(id: string, role: Role, { keepOwner, ...by }: MembershipOptions = {}): Promise<Membership> {
     checkRole(role)
     const { value } = await this.#ground.locking(id).commit(async (work) => {
       const was = await lockMembership(work.tx, id)
       if (was.role === role) return was
+      if (keepOwner) await refuseLastOwner(work.tx, was)
       const { organizationId, userId } = was
       const data = { organization_id: organizationId, user_id: userId, before: { role: was.role }, after: { role } }
       await work.tx.$executeRaw(sql`
@@ -111,10 +123,11 @@ export class Memberships {
     return value
   }
 
-  /** Also ends what they have invited to, and what they could come back by. @throws LapseError `not_found` */
-  async remove(id: string, by: By = {}): Promise<Membership> {
+  /** Also ends what they have invited to, and what they could come back by. @throws LapseError `not_found`, `last_owner` */
+  async remove(id: string, { keepOwner, ...by }: MembershipOptions = {}): Promise<Membership> {
     const { value } = await this.#ground.locking(id).commit(async (work) => {
       const membership = await lockMembership(work.tx, id)
+      if (keepOwner) await refuseLastOwner(work.tx, membership)
       await removeMember(work, membership, manual(by), by)
       return membership
     })
@@ -135,6 +148,15 @@ const revokeInviteTo = async (work: Work, { organizationId, userId }: Membership
     sql`SELECT canonical FROM directory_user WHERE id = ${userId}::uuid`,
   )
   if (user) await cascade(work, 'revoke', { kind: 'invite', reference: `${organizationId}:${user.canonical}` }, by)
+}
+
+/** The organization is locked by the caller, so that of two owners who leave at once the second is the last. */
+const refuseLastOwner = async (tx: Sql, { id, organizationId, role }: Membership): Promise<void> => {
+  if (role !== 'owner') return
+  const [other] = await tx.$queryRaw<{ id: string }[]>(sql`
+    SELECT id FROM directory_membership
+    WHERE organization_id = ${organizationId}::uuid AND role = 'owner' AND id <> ${id}::uuid LIMIT 1`)
+  if (!other) throw new LapseError('last_owner', { detail: 'Make another member an owner first.' })
 }
 
 /** And its organization before it, whatever the state of that is. */

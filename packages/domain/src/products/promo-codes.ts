@@ -6,6 +6,7 @@ import type { By, End, IssueInput } from '../input.ts'
 import type { Resource } from '../kind.ts'
 import type { PromoCodePayload } from '../kinds/promo-code.ts'
 import type { Denial } from '../resources.ts'
+import type { ReferenceSelector } from '../store/read.ts'
 import { storableText } from '../text.ts'
 import { chosenCode, foldCode, newPromoCode } from './code.ts'
 import { countUses, listRedemptions, type Redemption } from './redemption-store.ts'
@@ -86,9 +87,9 @@ export class PromoCodes {
 
   /** May it be redeemed now, and by this holder? Counts nothing. @throws LapseError `unknown_organization` */
   async check({ holder, ...typed }: TypedCode & { readonly holder?: string | undefined }): Promise<Redeemable> {
-    const reference = await this.#find(typed)
-    if (reference === undefined) return { redeemable: false, reason: 'unknown' }
-    const checked = await this.#ground.resources.check('promo-code', { reference })
+    const which = await this.#find(typed)
+    if (which === undefined) return { redeemable: false, reason: 'unknown' }
+    const checked = await this.#ground.resources.check('promo-code', which)
     if (!checked.allowed) return { redeemable: false, ...denialOf(checked) }
     const promoCode = checked.resource as PromoCode
     const { id, maxUsesEach } = promoCode
@@ -104,10 +105,10 @@ export class PromoCodes {
    * @throws LapseError `invalid`, `unknown_organization`
    */
   async redeem({ holder, ...typed }: TypedCode & { readonly holder: string }, by: By = {}): Promise<Redeemed> {
-    const reference = await this.#find(typed)
-    if (reference === undefined) return { redeemed: false, reason: 'unknown' }
-    const { value } = await this.#ground.locking(reference).commit(async (work): Promise<Redeemed> => {
-      const used = await work.resources.consume('promo-code', { reference }, { ...by, holder })
+    const which = await this.#find(typed)
+    if (which === undefined) return { redeemed: false, reason: 'unknown' }
+    const { value } = await this.#ground.locking(which.reference).commit(async (work): Promise<Redeemed> => {
+      const used = await work.resources.consume('promo-code', which, { ...by, holder })
       if (!used.consumed) return { redeemed: false, ...denialOf(used) }
       work.changes.push(used)
       return { redeemed: true, promoCode: used.resource as PromoCode }
@@ -149,9 +150,9 @@ export class PromoCodes {
     return { expiresAt: new Date(startsAt.getTime() + defaultLife) }
   }
 
-  async #find({ code, organization }: TypedCode): Promise<string | undefined> {
+  async #find({ code, organization }: TypedCode): Promise<ReferenceSelector | undefined> {
     const id = await this.#organizationId(organization)
-    return foldCode(code) === undefined ? undefined : referenceOf(code, id)
+    return foldCode(code) === undefined ? undefined : { reference: referenceOf(code, id), organization: id }
   }
 
   async #organizationId(idOrReference: string | undefined): Promise<string | undefined> {

@@ -110,7 +110,7 @@ export const insertResources = (
 }
 
 /** Two bulks that want the same references wait for each other in one order, or they would deadlock. */
-const inOneOrder = sql`ORDER BY kind, reference, ordinality`
+const inOneOrder = sql`ORDER BY kind, reference, organization_id, ordinality`
 
 /** Drafts of one statement: they are one parameter, and it has to end before the timeout of statements. */
 export const issuedBatch = 1_000
@@ -122,7 +122,8 @@ export const issuedBatch = 1_000
 export const batchesOf = (drafts: readonly Draft[]): number[][] => {
   const places = [...drafts.keys()]
   if (drafts.length <= issuedBatch) return [places]
-  const key = (place: number) => `${drafts[place]?.kind}\0${drafts[place]?.reference ?? ''}`
+  const key = (place: number) =>
+    `${drafts[place]?.kind}\0${drafts[place]?.reference ?? ''}\0${drafts[place]?.organization ?? ''}`
   places.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a - b))
   return Array.from({ length: Math.ceil(places.length / issuedBatch) }, (_, i) =>
     places.slice(i * issuedBatch, (i + 1) * issuedBatch),

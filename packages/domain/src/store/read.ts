@@ -13,13 +13,20 @@ import {
   seenColumns,
   sql,
 } from './live.ts'
-import { holdsReference } from './references.ts'
+import { holdsReference, inOrganization } from './references.ts'
+
+/** A reference, and whose it is. */
+export interface ReferenceSelector {
+  readonly reference: string
+  /** The organization that the resource was issued in, by its id or your own. Default: none, the host application's own. */
+  readonly organization?: string | undefined
+}
 
 /**
  * One resource by its id, or by a reference: the one that holds it, else the newest. Ids tell only roughly which is
  * newer, for they come from the clocks of several processes.
  */
-export type Selector = string | { readonly reference: string }
+export type Selector = string | ReferenceSelector
 
 export const resourcesById = (db: Sql) =>
   gathered(
@@ -29,10 +36,10 @@ export const resourcesById = (db: Sql) =>
     ({ id }) => id,
   )
 
-export const readByReference = async (db: Sql, kind: string, reference: string) => {
+export const readByReference = async (db: Sql, kind: string, { reference, organization }: ReferenceSelector) => {
   const [row] = await db.$queryRaw<SeenRow[]>(sql`
     SELECT ${seenColumns(sql`r`, sql`c.at`)} FROM resource r, (SELECT ${now} AS at) c
-    WHERE r.kind = ${kind} AND r.reference = ${reference}
+    WHERE r.kind = ${kind} AND r.reference = ${reference} AND ${inOrganization(organization)}
     ORDER BY ${holdsReference} DESC, r.id DESC LIMIT 1`)
   return row
 }

@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX CONCURRENTLY "resource_reference_holder" ON "resource" ("kind", "reference", "organization_id") NULLS NOT DISTINCT WHERE "reference" IS NOT NULL AND "reference_freed_at" IS NULL AND "status" IN ('active', 'grace');

@@ -1,0 +1,1 @@
+DROP INDEX CONCURRENTLY "resource_reference_held";

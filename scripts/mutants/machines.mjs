@@ -3,11 +3,36 @@ const apiTokens = 'packages/domain/src/machines/api-tokens.ts'
 const tokenStore = 'packages/domain/src/machines/token-store.ts'
 const shareLinks = 'packages/domain/src/products/share-links.ts'
 const grantStore = 'packages/domain/src/grants/grant-store.ts'
+const keyTest = 'packages/domain/test/key-rotation.test.ts'
 const tokenTest = 'packages/domain/test/api-tokens.test.ts'
 const grantRaces = 'packages/domain/test/grants.race.test.ts'
 
 /** API tokens, share links, promo codes and access grants. */
 export const machines = [
+  {
+    name: 'reseal-only-what-was-read',
+    guard: 'What is sealed anew is the row as it was read: who has changed it meanwhile wins',
+    file: 'packages/domain/src/sealed.ts',
+    find: "AND t.${column} = decode(n.was, 'hex')",
+    put: '',
+    test: [keyTest, 'what changes meanwhile'],
+  },
+  {
+    name: 'keys-that-rows-need',
+    guard: 'A process without a key that rows need does not start',
+    file: 'packages/domain/src/sealed.ts',
+    find: 'place === undefined && !until ? [what] : []',
+    put: 'place === undefined && until ? [what] : []',
+    test: [keyTest, 'has only the new key is refused'],
+  },
+  {
+    name: 'signed-until',
+    guard: 'What a key has signed is noted with its end',
+    file: apiTokens,
+    find: 'await noteSigned(work.tx, this.#ground.secrets, { until: apiToken.expiresAt })',
+    put: 'void noteSigned',
+    test: [keyTest, 'says until when it is needed'],
+  },
   {
     name: 'api-token-verifier',
     guard: 'An API token is proven by its secret half',

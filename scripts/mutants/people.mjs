@@ -33,8 +33,8 @@ export const people = [
     name: 'seal-bound',
     guard: 'A seal opens for the resource it was made for alone',
     file: 'packages/domain/src/secret.ts',
-    find: 'this.#current.seal, nonce, gcm).setAAD(Buffer.from(resourceId))',
-    put: 'this.#current.seal, nonce, gcm).setAAD(Buffer.from(resourceId.slice(0, 0)))',
+    find: 'seal, start.subarray(1), gcm).setAAD(Buffer.from(resourceId))',
+    put: 'seal, start.subarray(1), gcm).setAAD(Buffer.from(resourceId.slice(0, 0)))',
     and: [
       {
         file: 'packages/domain/src/secret.ts',

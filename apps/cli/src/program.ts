@@ -7,6 +7,7 @@ import { inspect } from './commands/inspect.ts'
 import { migrate } from './commands/migrate.ts'
 import { rearm } from './commands/rearm.ts'
 import { restored } from './commands/restored.ts'
+import { secrets } from './commands/secrets.ts'
 import { sweep } from './commands/sweep.ts'
 import { tokens } from './commands/tokens.ts'
 import { webhooks } from './commands/webhooks.ts'
@@ -24,7 +25,20 @@ Exit codes: ${codes.well} all is well, ${codes.wrong} something is wrong or was 
     )
     .showHelpAfterError('Add --help to see what there is.')
     .exitOverride()
-  for (const add of [migrate, doctor, inspect, forecast, sweep, rearm, restored, cleanup, tokens, deliveries, webhooks])
+  for (const add of [
+    migrate,
+    doctor,
+    inspect,
+    forecast,
+    sweep,
+    rearm,
+    restored,
+    cleanup,
+    secrets,
+    tokens,
+    deliveries,
+    webhooks,
+  ])
     add(program)
   return program
 }

@@ -36,6 +36,7 @@ describe('the command line', () => {
     expect(code).toBe(0)
     const names = [...out.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
     const groups = {
+      secrets: ['rotate'],
       tokens: ['create', 'revoke', 'list'],
       deliveries: ['list', 'show', 'retry', 'retry-dead', 'cancel'],
       webhooks: ['list', 'test', 'disable', 'enable', 'replay'],

@@ -52,6 +52,27 @@ describe('lapse doctor', () => {
     expect(out + well.join()).not.toContain(app.env.LAPSE_SECRET)
   })
 
+  it('L3: says which old key is needed and by what, until it has been rotated', async () => {
+    const own = await stage()
+    await own.lapse.webhookEndpoints.create({ url: 'https://example.com/hook', events: ['issued'] })
+    const fresh = 'a newer key for the tests of the command line'
+    const both = { LAPSE_SECRET: `${fresh},${own.env.LAPSE_SECRET}` }
+    const secret = async (env: Record<string, string>) => {
+      const { well, wrong } = await findings(env, own)
+      return [...well, ...wrong].filter((text) => /LAPSE_SECRET/.test(text))
+    }
+    expect(await secret({ LAPSE_SECRET: fresh })).toContainEqual(
+      expect.stringMatching(/lacks a key that sealed webhook endpoints.*LAPSE_SECRET=new,old/),
+    )
+    expect(await secret(both)).toEqual([
+      'secret: Keep the second key of LAPSE_SECRET: it has sealed webhook endpoints, which "lapse secrets rotate" seals anew.',
+    ])
+    const { code, out } = await own.runWith(both, 'secrets', 'rotate')
+    expect([code, out.trim()]).toEqual([0, '1 secret is sealed anew.'])
+    expect(await secret(both)).toEqual(['secret: Nothing needs the second key of LAPSE_SECRET any more: take it away.'])
+    expect(await secret({ LAPSE_SECRET: fresh })).toEqual(['secret: LAPSE_SECRET is set.'])
+  })
+
   it('finds a secret that is not set, and no worker', async () => {
     const { warnings } = await findings({ LAPSE_SECRET: '' })
     expect(warnings).toContainEqual(expect.stringMatching(/^secret: LAPSE_SECRET is not set.*openssl rand/))

@@ -23,7 +23,7 @@ const askMs = 2_000
 const places = [
   ...errorPlaces,
   ...queueNames,
-  ...['after-commit', 'hook', 're-arm', 'sweep', 'restored', 'watch', 'cleanup', 'shards', 'metrics'],
+  ...['after-commit', 'hook', 're-arm', 'sweep', 'restored', 'watch', 'cleanup', 'reseal', 'shards', 'metrics'],
 ]
 
 /** Why jobs have nothing to do, in the words of the processors and of the queue. */

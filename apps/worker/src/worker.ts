@@ -18,6 +18,7 @@ import type { Env } from './env.ts'
 import { createMetrics } from './metrics.ts'
 import { Net } from './net.ts'
 import { createProcessors } from './processors.ts'
+import { resealLater } from './resealing.ts'
 import { startHealthServer } from './server.ts'
 import { TimerRunners } from './timer-runners.ts'
 
@@ -150,9 +151,17 @@ export const startWorker = async (env: Env, config: LapseConfig, log: Logger, st
     onRedis: ({ status }, text) => (status === 'ok' ? log.info(text) : log.error(text)),
   })
 
+  const stopResealing = env.LAPSE_SECRET
+    ? resealLater(lapse, {
+        onDone: ({ resealed, unreadable }) => log.info({ resealed, unreadable }, 'sealed anew under the first key'),
+        onError: (error) => onError('reseal', error),
+      })
+    : () => {}
+
   return {
     url: health.url,
     close: async () => {
+      stopResealing()
       engine.stop()
       deliver.stop()
       const stopping = [dispatcher.stop(), new Promise((resolve) => setTimeout(resolve, closeMs).unref())]

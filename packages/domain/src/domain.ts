@@ -29,6 +29,7 @@ import { Registry } from './registry.ts'
 import { type Page, Resources } from './resources.ts'
 import * as restored from './restored.ts'
 import { checkSchema, type SchemaReport } from './schema-check.ts'
+import { keyUses, missingKeys, type Resealed, type ResealOptions, resealAll } from './sealed.ts'
 import { Secrets } from './secret.ts'
 import { resourceOf } from './seen.ts'
 import { readBack } from './session-settings.ts'
@@ -189,7 +190,14 @@ export const createDomain = ({
       const report = await database.transaction((tx) => inspectDatabase(tx))
       // Statements of their own have another reader than those of a transaction.
       if (report.problems.length === 0) report.problems.push(...(await readBack(checks)))
+      if (report.problems.length === 0) report.problems.push(...(await missingKeys(checks, sealing)))
       return report
+    },
+    keys: {
+      /** Which keys of `LAPSE_SECRET` are needed, and by what. */
+      uses: () => keyUses(database, sealing),
+      /** Seals under the first key what another has sealed. @throws LapseError `not_configured` */
+      reseal: (options?: ResealOptions): Promise<Resealed> => resealAll(upkeep, sealing, options),
     },
     close: () => database.close(),
   }

@@ -3,7 +3,7 @@ import { Prisma } from './generated/prisma/client.ts'
 import { lockTimeoutMs, readBack, sessionProblems } from './session-settings.ts'
 
 /** The newest migration this code needs. */
-export const schemaVersion = '20261201090001_reference_held_dropped'
+export const schemaVersion = '20261201100003_resource_enclosed_by'
 
 const oldestPostgres = 150_000
 

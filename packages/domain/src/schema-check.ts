@@ -50,6 +50,7 @@ export const expectedIndexes: readonly string[] = [
   ],
   ...['resource_organization', 'resource_organization_lane', 'resource_pkey', 'resource_purge', 'resource_reference'],
   ...['resource_reference_holder', 'resource_scope', 'resource_selector', 'resource_subject'],
+  ...['delivery_sealed_by', 'resource_enclosed_by', 'secret_key_pkey', 'webhook_endpoint_sealed_by'],
 ]
 
 export interface SchemaReport {

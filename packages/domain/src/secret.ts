@@ -76,8 +76,16 @@ export const newCode = (): string =>
     .toString()
     .padStart(8, '0')
 
-const version = 1
+/**
+ * The nonce of version 2 begins with the id of its key, so that rows can be found by it; that of version 1 is random. Whoever
+ * reads version 1 reads both.
+ */
+const version = 2
 const [nonceLength, tagLength] = [12, 16]
+const keyIdLength = 3
+
+/** How what a key has sealed begins: its version and the key's id. */
+export const sealPrefixLength = 1 + keyIdLength
 const gcm = { authTagLength: tagLength }
 
 /** A key by which it can be told that something is ours, and what it is called. */
@@ -88,16 +96,30 @@ export interface Signer {
 
 /** What needs a key that is not in the database: sealing what must be mailed, hashing what could be guessed, signing. */
 export class Secrets {
-  readonly #keys: readonly { readonly seal: Buffer; readonly code: Buffer; readonly sign: Signer }[]
+  readonly #keys: readonly {
+    readonly seal: Buffer
+    readonly prefix: Buffer
+    readonly code: Buffer
+    readonly sign: Signer
+  }[]
 
   /** The first key is used; all are tried on what there is already, so that they can be changed one after the other. */
   constructor(keys: readonly string[]) {
     const derived = (key: string, purpose: string) => Buffer.from(hkdfSync('sha256', key, '', `lapse ${purpose}`, 32))
     this.#keys = keys.map((key) => ({
       seal: derived(key, 'seal'),
+      prefix: Buffer.concat([Buffer.from([version]), derived(key, 'seal id').subarray(0, keyIdLength)]),
       code: derived(key, 'code'),
       sign: { key: derived(key, 'sign'), id: derived(key, 'sign id').toString('base64url').slice(0, 8) },
     }))
+    const prefixes = new Set(this.#keys.map(({ prefix }) => prefix.toString('hex')))
+    if (prefixes.size < keys.length)
+      throw new Error('LAPSE_SECRET has two keys that cannot be told apart. Make another: openssl rand -base64 32.')
+  }
+
+  /** How what each has sealed begins, and its signer's id, in their order. */
+  get keys(): readonly { readonly prefix: Buffer; readonly signerId: string }[] {
+    return this.#keys.map(({ prefix, sign }) => ({ prefix, signerId: sign.id }))
   }
 
   get hasKey(): boolean {
@@ -111,31 +133,39 @@ export class Secrets {
 
   /** AES-256-GCM, bound to the resource it belongs to. @throws LapseError `not_configured` */
   seal(resourceId: string, secrets: Readonly<Record<string, string>>): Buffer {
-    const nonce = randomBytes(nonceLength)
-    const cipher = createCipheriv('aes-256-gcm', this.#current.seal, nonce, gcm).setAAD(Buffer.from(resourceId))
+    const { seal, prefix } = this.#current
+    const start = Buffer.concat([prefix, randomBytes(nonceLength - keyIdLength)])
+    const cipher = createCipheriv('aes-256-gcm', seal, start.subarray(1), gcm).setAAD(Buffer.from(resourceId))
     const sealed = Buffer.concat([cipher.update(JSON.stringify(secrets)), cipher.final()])
-    return Buffer.concat([Buffer.from([version]), nonce, cipher.getAuthTag(), sealed])
+    return Buffer.concat([start, cipher.getAuthTag(), sealed])
   }
 
   /** @throws LapseError `not_configured` when no key opens it */
   open(resourceId: string, sealed: Uint8Array): Record<string, string> {
+    const opened = this.tryOpen(resourceId, sealed)
+    if (opened) return opened.secrets
+    throw new LapseError('not_configured', {
+      detail: 'What was sealed cannot be opened: LAPSE_SECRET lacks the key that sealed it.',
+    })
+  }
+
+  /** What it says, and the place of the key that has sealed it; nothing when none of ours has. */
+  tryOpen(resourceId: string, sealed: Uint8Array): { secrets: Record<string, string>; place: number } | undefined {
     const bytes = Buffer.from(sealed)
     const nonce = bytes.subarray(1, 1 + nonceLength)
     const tag = bytes.subarray(1 + nonceLength, 1 + nonceLength + tagLength)
-    for (const { seal } of this.#keys) {
+    for (const [place, { seal }] of this.#keys.entries()) {
       try {
         const decipher = createDecipheriv('aes-256-gcm', seal, nonce, gcm)
           .setAAD(Buffer.from(resourceId))
           .setAuthTag(tag)
         const text = Buffer.concat([decipher.update(bytes.subarray(1 + nonceLength + tagLength)), decipher.final()])
-        return JSON.parse(text.toString())
+        return { secrets: JSON.parse(text.toString()), place }
       } catch {
         // Another key has sealed it: the next one is tried.
       }
     }
-    throw new LapseError('not_configured', {
-      detail: 'What was sealed cannot be opened: LAPSE_SECRET lacks the key that sealed it.',
-    })
+    return undefined
   }
 
   /** Keyed, for eight digits are guessed in a moment by whoever has the table. @throws LapseError `not_configured` */

@@ -41,19 +41,42 @@ export const diagnose = async (patient: Patient): Promise<Finding[]> => {
   const restored = usable ? await ofRestored(patient).catch(unanswered('restored')) : []
   const timers = usable ? await ofTimers(patient).catch(unanswered('timers')) : []
   const secret = patient.hasSecret
-    ? well('secret', 'LAPSE_SECRET is set.')
-    : warning(
-        'secret',
-        'LAPSE_SECRET is not set: nothing can be issued whose token has to be mailed. Give all processes the same, 32 characters or more: openssl rand -base64 32.',
-      )
-  return [...database, ...redis, ...restored, ...timers, secret]
+    ? usable
+      ? await ofSecret(domain).catch(unanswered('secret'))
+      : [well('secret', 'LAPSE_SECRET is set.')]
+    : [
+        warning(
+          'secret',
+          'LAPSE_SECRET is not set: nothing can be issued whose token has to be mailed. Give all processes the same, 32 characters or more: openssl rand -base64 32.',
+        ),
+      ]
+  return [...database, ...redis, ...restored, ...timers, ...secret]
+}
+
+/** Which of its keys are needed. One that rows need and that is not there is a reason not to start, and told as such. */
+const ofSecret = async (domain: Domain): Promise<Finding[]> => {
+  const count = domain.secrets.keys.length
+  if (count === 1) return [well('secret', 'LAPSE_SECRET is set.')]
+  const uses = await domain.keys.uses()
+  return domain.secrets.keys.slice(1).map((_, i) => {
+    const needs = uses.filter(({ place }) => place === i + 1)
+    const which = `the ${['second', 'third', 'fourth'][i] ?? `${i + 2}th`} key of LAPSE_SECRET`
+    const sealed = [...new Set(needs.flatMap(({ what, until }) => (until ? [] : [what])))]
+    const until = needs.flatMap((need) => (need.until ? [need.until.getTime()] : [])).sort((a, b) => b - a)[0]
+    if (needs.length === 0) return well('secret', `Nothing needs ${which} any more: take it away.`)
+    const more = [
+      ...(sealed.length > 0 ? [`it has sealed ${sealed.join(' and ')}, which "lapse secrets rotate" seals anew`] : []),
+      ...(until ? [`it has signed JWTs or codes that are good until ${new Date(until).toISOString()}`] : []),
+    ]
+    return well('secret', `Keep ${which}: ${more.join('; ')}.`)
+  })
 }
 
 const isUsable = (findings: readonly Finding[]): boolean =>
   findings.some(({ about, verdict }) => (about === 'indexes' || about === 'redis') && verdict !== 'wrong')
 
 const unanswered =
-  (about: About) =>
+  (about: Finding['about']) =>
   (error: unknown): Finding[] => [wrong(about, `It could not be looked at: ${reasonOf(error)}.`)]
 
 const ofDatabase = async (domain: Domain): Promise<Finding[]> => {

@@ -108,6 +108,8 @@ export {
   type Replayed,
   type Request,
   type Requested,
+  type Resealed,
+  type ResealOptions,
   type Resent,
   type Resource,
   type ResourceFilter,

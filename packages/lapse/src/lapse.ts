@@ -26,6 +26,8 @@ import {
   type Page,
   promoCode,
   type Request,
+  type Resealed,
+  type ResealOptions,
   type Resource,
   type ResourceFilter,
   type SessionOptions,
@@ -400,6 +402,16 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
   /** Removes what is past its retention, of every kind, bounded; safe to run from several processes. Says what it removed. */
   cleanup(options?: CleanupOptions): Promise<Cleaned> {
     return this.#domain.cleanUp(options)
+  }
+
+  /**
+   * Seals under the first of `secrets` what another of them has sealed: webhook endpoints, calls, mails that wait. Safe to run from
+   * several processes, when all of them know both keys. Says how many were sealed anew, and how many no key opens.
+   *
+   * @throws LapseError `not_configured`
+   */
+  reseal(options?: ResealOptions): Promise<Resealed> {
+    return this.#domain.keys.reseal(options)
   }
 
   /** Side effects that wait, or have given up. */

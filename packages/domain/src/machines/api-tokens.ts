@@ -10,6 +10,7 @@ import { durationMs, type Resource } from '../kind.ts'
 import { type ApiTokenPayload, scopePattern } from '../kinds/api-token.ts'
 import { hasEnded } from '../lifecycle.ts'
 import type { Page } from '../resources.ts'
+import { noteSigned } from '../sealed.ts'
 import { isSame, newToken, readToken } from '../secret.ts'
 import { resourceOf } from '../seen.ts'
 import { readJwt, signJwt } from './jwt.ts'
@@ -203,6 +204,7 @@ export class ApiTokens {
     const apiToken = change.resource as ApiToken
     if (opaque) return { token: opaque.token, apiToken }
     await keepEnd(work.tx, id)
+    await noteSigned(work.tx, this.#ground.secrets, { until: apiToken.expiresAt })
     return { token: await signJwt(this.#ground.secrets, { ...apiToken, scopes: payload.scopes }), apiToken }
   }
 

@@ -8,6 +8,7 @@ import type { CommitOptions, Ground, Work } from '../ground.ts'
 import type { By } from '../input.ts'
 import type { Resource } from '../kind.ts'
 import { type Purpose, pages, purposes, type VerificationPayload } from '../kinds/verification.ts'
+import { noteSigned } from '../sealed.ts'
 import { newCode, newToken } from '../secret.ts'
 import type { ProvableRow } from '../store/read.ts'
 import { storableText } from '../text.ts'
@@ -92,6 +93,7 @@ export class Verifications {
     const payload: VerificationPayload = { purpose, email, mail, ...(link !== undefined && { link }) }
     const { value, timer } = await this.#ground.locking(reference).commit(async (work) => {
       await this.#supersede(work, reference, by)
+      if (purpose === 'code') await noteSigned(work.tx, this.#ground.secrets, 'code')
       const change = await work.resources.issue(
         { kind: 'verification', id, reference, subject: canonical, payload, proof, sealed },
         by,
@@ -115,6 +117,7 @@ export class Verifications {
     this.#ground.secrets.seal(id, secret)
     await this.#ground.locking(reference).commit(async (work) => {
       await this.#supersede(work, reference, by)
+      if (purpose === 'code') await noteSigned(work.tx, this.#ground.secrets, 'code')
       await this.#refuse(work, undefined, reason, by)
     })
   }

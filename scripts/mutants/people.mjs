@@ -30,6 +30,14 @@ export const people = [
     test: ['packages/domain/test/secret.unit.test.ts', 'with any one character changed'],
   },
   {
+    name: 'sign-in-requester',
+    guard: 'Who asks for somebody else’s links again and again uses up a limit of their own',
+    file: 'apps/api/src/http/limits.ts',
+    find: '.take(`${requester}\\0${target}`)',
+    put: '.take(`${requester}\\0${target}\\0${Math.random()}`)',
+    test: ['apps/api/test/sign-in.test.ts', 'keep nobody else from getting theirs'],
+  },
+  {
     name: 'seal-bound',
     guard: 'A seal opens for the resource it was made for alone',
     file: 'packages/domain/src/secret.ts',

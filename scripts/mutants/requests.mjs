@@ -31,7 +31,7 @@ export const requests = [
     guard: 'Who asks again at once is refused at most forty times a second',
     file: 'apps/api/src/http/refusals.ts',
     find: 'if (at > now) await sleep(at - now)',
-    put: '',
+    put: 'if (at < now) await sleep(at - now)',
     test: [neighbours, 'is refused forty times a second'],
   },
   {

@@ -82,7 +82,10 @@ export const buildApp = async ({ lapse, env, metrics, log, onError, starting = (
 
   closeConnectionsAtEnd(app)
 
-  const limits = createLimits(lapse.queues, { key: env.rootTokenHash, onRefused: metrics.limited, onError })
+  const limits = createLimits(lapse.queues, {
+    ...{ key: env.rootTokenHash, onRefused: metrics.limited, onError },
+    rates: { 'mail-address': { points: env.LAPSE_SIGN_INS_PER_HOUR, seconds: 3_600 } },
+  })
   const once = createOnce(lapse, env.rootTokenHash)
   await app.register(cookie)
   await registerDocs(app)

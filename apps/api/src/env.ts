@@ -33,6 +33,7 @@ export const variables = {
   LAPSE_BOARD_PASSWORD: variable.secret(z.string().optional(), '"$(openssl rand -base64 12)"'),
   LAPSE_BOARD_WRITABLE: variable.flag(false),
   LAPSE_TRUSTED_PROXIES: variable.whole(0, 0, 10),
+  LAPSE_SIGN_INS_PER_HOUR: variable.whole(20, 1, 100_000),
 }
 
 /** Reads the environment and forgets the root token in it. @throws EnvironmentError */

@@ -84,13 +84,29 @@ describe('asking for a link', () => {
     expect(lines.filter((line) => line.includes('no link to sign in was sent'))).toHaveLength(1)
   })
 
-  it('five mails an hour go to one address; after that it is answered alike, and nothing is sent', async () => {
+  it('five mails an hour go to one address for one client, and keep nobody else from getting theirs; twenty for all', async () => {
     const { email } = await all.user(fresh())
+    const mails = async () =>
+      (await api.sql(`SELECT 1 FROM resource WHERE kind = 'verification' AND subject = $1`, [email])).length
+    const from = (client: string) => ({ 'x-forwarded-for': client })
+    const attacker = from(freshIp())
     const answers: Answer[] = []
-    for (let i = 0; i < 7; i++) answers.push(await ask(i % 2 ? email : email.toUpperCase()))
+    for (let i = 0; i < 7; i++) answers.push(await ask(i % 2 ? email : email.toUpperCase(), attacker))
+    expect(await mails()).toBe(5)
+    answers.push(await ask(email, from(freshIp())))
+    expect(await mails()).toBe(6)
+    for (let i = 0; i < 20; i++) answers.push(await ask(email, from(freshIp())))
+    expect(await mails()).toBe(20)
     for (const answer of answers) expect(seen(answer)).toEqual(seen(answers[0] as Answer))
-    const issued = await api.sql(`SELECT 1 FROM resource WHERE kind = 'verification' AND subject = $1`, [email])
-    expect(issued).toHaveLength(5)
+  })
+
+  it('an office behind one address asks as often as it is configured to', async () => {
+    const office = people(await testApi({ env: { ...behindProxy, LAPSE_SIGN_INS_PER_HOUR: '30' } }))
+    const from = { 'x-forwarded-for': freshIp() }
+    const statuses: number[] = []
+    for (let i = 0; i < 31; i++)
+      statuses.push((await office.ask('POST', '/v1/sign-in', { email: fresh() }, from)).status)
+    expect(statuses).toEqual([...Array<number>(30).fill(202), 429])
   })
 
   it('20 an hour come from one address; then it is 429, alike for known and unknown; the host application is not limited', async () => {

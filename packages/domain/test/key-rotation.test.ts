@@ -84,6 +84,7 @@ describe('L3: LAPSE_SECRET is rotated', () => {
   })
 
   it('what changes meanwhile is left as it is', async () => {
+    await another(kinds, [newer, older]).keys.reseal()
     const changed = new Secrets([older]).seal(endpoint.id, { secret: 'whsec_changed', headers: '{}' })
     const other = new pg.Client({ connectionString: ownerUrl })
     await other.connect()

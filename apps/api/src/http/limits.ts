@@ -16,6 +16,8 @@ const rates = {
   'mail-address': { points: 20, seconds: hour },
   'mail-organization': { points: 200, seconds: hour },
   'mail-target': { points: 5, seconds: hour },
+  'sign-in-requester': { points: 5, seconds: hour },
+  'sign-in-target': { points: 20, seconds: hour },
   login: { points: 30, seconds: quarter },
   token: { points: 30, seconds: quarter },
 } satisfies Record<string, Rate>
@@ -63,6 +65,11 @@ export interface Limits {
    * nothing.
    */
   mailTo(target: string, about: string): Promise<Attempt | undefined>
+  /**
+   * Before each link to sign in, as `mailTo`. Each requester has a limit of their own for the address, far below that of all together:
+   * whoever asks for somebody else's links again and again keeps nobody from getting their own.
+   */
+  signIn(target: string, requester: string): Promise<Attempt | undefined>
   /**
    * Takes one try at a link's password; whoever fails waits ever longer for the next, and nobody else does. `client` is an
    * address, or what the host application calls them.
@@ -126,6 +133,7 @@ export const createLimits = (
   const looks = limit('look-address')
   const mails = { address: limit('mail-address'), organization: limit('mail-organization') }
   const mailsTo = limit('mail-target')
+  const signIns = { requester: limit('sign-in-requester'), target: limit('sign-in-target') }
   const passwords = createDelays(redis, `${prefix}:limits:password`, uncounted)
 
   const uses = new Map<string, ReturnType<typeof limitOf>>()
@@ -160,14 +168,13 @@ export const createLimits = (
     mailFrom: async (sender, about) => ({
       giveBack: await mails[about].take(about === 'address' ? clientOf(sender) : sender),
     }),
-    mailTo: (target, about) =>
-      mailsTo.take(`${about}\0${target}`).then(
-        (giveBack) => ({ giveBack }),
-        (error) => {
-          if (error instanceof HttpError) return undefined
-          throw error
-        },
-      ),
+    mailTo: (target, about) => mailsTo.take(`${about}\0${target}`).then((giveBack) => ({ giveBack }), unlessTooMany),
+    // The requester before the target: who has none left takes nothing from the owner of the address.
+    signIn: (target, requester) =>
+      signIns.requester
+        .take(`${requester}\0${target}`)
+        .then(() => signIns.target.take(target))
+        .then((giveBack) => ({ giveBack }), unlessTooMany),
     password: async (linkId, client) => {
       const who = isIP(client) ? clientOf(client) : client
       try {
@@ -187,6 +194,11 @@ export const createLimits = (
 }
 
 const mostRates = 1_000
+
+/** Too many are no error where the answer must not differ. */
+const unlessTooMany = (error: unknown): undefined => {
+  if (!(error instanceof HttpError)) throw error
+}
 
 const tooMany = (ms: number, field?: string): HttpError =>
   new HttpError('too_many', {

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { canonicalAddress, isUnavailable, type Lapse, LapseError } from 'lapse'
 import type { Metrics } from '../metrics.ts'
-import type { Limits } from './limits.ts'
+import { clientOf, type Limits } from './limits.ts'
 import { notBefore } from './not-before.ts'
 
 /** Longer than what there is to do takes, so that how long it took tells nothing. */
@@ -28,7 +28,8 @@ export const createSendSignInLink =
     metrics.signInRequested()
     await notBefore(floorMs, async () => {
       try {
-        if (await limits.mailTo(canonical, 'sign-in')) await lapse.signIn.request(email, { invite })
+        const requester = who.is === 'root' ? 'host' : clientOf(ip)
+        if (await limits.signIn(canonical, requester)) await lapse.signIn.request(email, { invite })
       } catch (error) {
         // What has nothing to do with the address may be told.
         if (isUnavailable(error) || (error instanceof LapseError && error.code === 'not_configured')) throw error

@@ -36,7 +36,10 @@ export default defineConfig({
     projects: [
       // Nothing is isolated: what files import they share, since loading it anew for each took a third of the time, and
       // what they change of it they put back.
-      { ...fromSource, test: { name: 'unit', include: [unit], exclude, setupFiles, isolate: false } },
+      {
+        ...fromSource,
+        test: { name: 'unit', include: [unit], exclude, setupFiles, isolate: false, testTimeout: 60_000 },
+      },
       {
         ...fromSource,
         test: {

@@ -38,7 +38,7 @@ export const requests = [
     name: 'lock-timeout',
     guard: 'No statement waits longer for a lock, single ones included',
     file: 'packages/domain/src/session-settings.ts',
-    find: ', lock_timeout: `${lockTimeoutMs}`',
+    find: ', lock_timeout: `${waitMs}`',
     put: '',
     test: [lockedRows, 'each is answered within 4 s'],
   },

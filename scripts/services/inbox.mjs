@@ -3,15 +3,21 @@
 //   GET /mails/<id>    one mail            DELETE /api/mails           forget them all
 //   POST /api/fail?n=3                     refuse the next three mails with 451, as a busy server would
 import { createServer } from 'node:http'
+import { isIP } from 'node:net'
 import PostalMime from 'postal-mime'
 import { SMTPServer } from 'smtp-server'
 import { listPage, mailDocument, mailPage, policy } from './inbox-page.mjs'
 
 const KEEP = 500
 
-/** Starts both servers; port 0 takes any free one. */
-export const startInbox = async ({ host = '127.0.0.1', smtpPort = 0, httpPort = 0 } = {}) => {
-  const inbox = { mails: [], refusals: 0, lastId: 0 }
+/** Starts both servers; port 0 takes any free one. `names` are what it is called beside its address and `localhost`. */
+export const startInbox = async ({
+  host = '127.0.0.1',
+  smtpPort = 0,
+  httpPort = 0,
+  names = /** @type {string[]} */ ([]),
+} = {}) => {
+  const inbox = { names, mails: [], refusals: 0, lastId: 0 }
   const [smtp, http] = [smtpServer(inbox), createServer((request, response) => answer(inbox, request, response))]
   await Promise.all([listen(smtp, smtpPort, host), listen(http, httpPort, host)])
   return {
@@ -73,13 +79,31 @@ const smtpServer = (inbox) => {
   return server
 }
 
-const answer = (inbox, { method, url }, response) => {
+/** A page of another site whose name leads here could read the mails: only an address, `localhost` and names of its own are it. */
+const isOwnHost = (names, host = '') => {
+  if (!URL.canParse(`http://${host}`)) return false
+  const { hostname } = new URL(`http://${host}`)
+  return hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) > 0 || names.includes(hostname)
+}
+
+/** A browser says where a request comes from. */
+const isOwnPage = ({ host, origin, 'sec-fetch-site': site }) =>
+  site === undefined
+    ? origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
+    : ['same-origin', 'none'].includes(site)
+
+const answer = (inbox, { method, url, headers: asked }, response) => {
   const { pathname, searchParams } = new URL(url, 'http://inbox')
   const send = (status, type, body, headers = {}) =>
     response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', ...headers }).end(body)
   const json = (body) => send(200, 'application/json', JSON.stringify(body))
   const page = ({ html, nonce }) =>
     send(200, 'text/html; charset=utf-8', html, { 'content-security-policy': policy(nonce) })
+
+  if (!isOwnHost(inbox.names, asked.host))
+    return send(403, 'text/plain', 'The inbox has another name here. Tell it: INBOX_NAMES=name,name')
+  if (method !== 'GET' && method !== 'HEAD' && !isOwnPage(asked))
+    return send(403, 'text/plain', 'Only pages of the inbox itself may do that.')
 
   const [, id, part] = /^\/mails\/(\d+)(\/html)?$/.exec(pathname) ?? []
   const mail = inbox.mails.find((one) => String(one.id) === id)

@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hasBrowser, testBrowser, until } from '@lapse/testkit'
 import { createTransport } from 'nodemailer'
@@ -7,7 +7,7 @@ import { startInbox } from '../services/inbox.mjs'
 
 let inbox: Awaited<ReturnType<typeof startInbox>>
 beforeEach(async () => {
-  inbox = await startInbox()
+  inbox = await startInbox({ names: ['inbox'] })
 })
 afterEach(() => inbox.close())
 
@@ -31,6 +31,34 @@ it('refuses as many mails as it is told to', async () => {
   await expect(send({ to: 'ada@example.com', subject: 'one' })).rejects.toMatchObject({ responseCode: 451 })
   await send({ to: 'ada@example.com', subject: 'again' })
   expect(await json('/api/mails')).toMatchObject([{ subject: 'again' }])
+})
+
+it('answers its own names only, and takes what changes something from its own pages only', async () => {
+  const ask = (headers: Record<string, string>, method = 'GET', path = '/api/mails') =>
+    new Promise<number | undefined>((resolve, reject) => {
+      request(inbox.url + path, { method, headers }, (answer) => resolve(answer.resume().statusCode))
+        .on('error', reject)
+        .end()
+    })
+  const { host } = new URL(inbox.url)
+  for (const own of [host, 'localhost:8025', '[::1]:8025', 'inbox:8025'])
+    expect([own, await ask({ host: own })]).toEqual([own, 200])
+  for (const other of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example:8025'])
+    expect([other, await ask({ host: other })]).toEqual([other, 403])
+  const foreign = [
+    { origin: 'https://evil.example' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { origin: 'null' },
+  ]
+  for (const headers of foreign)
+    for (const [method, path] of [
+      ['POST', '/api/fail'],
+      ['DELETE', '/api/mails'],
+    ] as const)
+      expect(await ask({ host, ...headers }, method, path)).toBe(403)
+  for (const headers of [{}, { 'sec-fetch-site': 'same-origin' }, { origin: `http://${host}` }])
+    expect(await ask({ host, ...headers }, 'DELETE')).toBe(200)
 })
 
 it('shows a mail without letting it do anything', async () => {

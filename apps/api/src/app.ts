@@ -18,6 +18,7 @@ import { refuseOtherMethods } from './http/methods.ts'
 import { HttpError, problemOf } from './http/problem.ts'
 import { createRedeem } from './http/redemption.ts'
 import { paceRefusals } from './http/refusals.ts'
+import { answerUnreadable } from './http/unreadable.ts'
 import type { Metrics } from './metrics.ts'
 import { sendNotFoundAsWanted } from './pages/errors.ts'
 import { registerPages } from './pages/pages.ts'
@@ -36,6 +37,11 @@ const guarded = {
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 }
+
+/** Two years: whoever has been here once comes by HTTPS, whatever a link says. */
+const strict = 'max-age=63072000'
+
+const isHttps = (url: string | undefined): boolean => url?.startsWith('https:') ?? false
 
 export interface AppOptions {
   lapse: Lapse
@@ -61,6 +67,7 @@ export const buildApp = async ({ lapse, env, metrics, log, onError, starting = (
     // While it closes, what still arrives on an open connection is answered like everything else.
     return503OnClosing: false,
     trustProxy: (_, hop) => hop < env.LAPSE_TRUSTED_PROXIES,
+    clientErrorHandler: answerUnreadable(guarded),
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply as unknown as FastifyReply),
   }).withTypeProvider<ZodTypeProvider>()
 
@@ -73,7 +80,8 @@ export const buildApp = async ({ lapse, env, metrics, log, onError, starting = (
   answerWithin(app, answerMs)
   refuseWhile(app, starting)
 
-  app.addHook('onRequest', async (_, reply) => void reply.headers(guarded))
+  const headers = { ...guarded, ...(isHttps(env.LAPSE_PUBLIC_URL) && { 'strict-transport-security': strict }) }
+  app.addHook('onRequest', async (_, reply) => void reply.headers(headers))
   app.addHook('onResponse', async ({ log: own, method, routeOptions, url, ip }, { statusCode, elapsedTime }) => {
     metrics.answered(method, routeOptions.url, statusCode, elapsedTime / 1_000)
     const path = url.split('?', 1)[0]

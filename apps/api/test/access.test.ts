@@ -65,6 +65,13 @@ describe('access', () => {
     }
   })
 
+  it('where the pages are served by HTTPS browsers are told to come by it from then on, and nowhere else', async () => {
+    const secure = await testApi({ env: { LAPSE_PUBLIC_URL: 'https://lapse.example' } })
+    for (const path of ['/v1/resources', '/healthz', '/sign-in', '/nothing-here'])
+      expect((await secure.call('GET', path)).headers.get('strict-transport-security')).toBe('max-age=63072000')
+    expect((await (await shared).call('GET', '/healthz')).headers.has('strict-transport-security')).toBe(false)
+  })
+
   it('the log tells each request without its token, its body and its query', async () => {
     const lines: string[] = []
     const { call } = await testApi({ log: (line) => lines.push(line) })

@@ -66,7 +66,10 @@ describe('operation', () => {
     await Promise.all(requests.map(({ begun }) => begun))
     const { code, ms } = await api.stop()
     expect([code, ms < 10_000]).toEqual([0, true])
-    expect(await Promise.all(requests.map(({ status }) => status))).toEqual(requests.map(() => 201))
+    const statuses = await Promise.all(requests.map(({ status }) => status))
+    // Who has waited too long for their turn, on a busy machine, is told so.
+    expect(statuses.filter((status) => status !== 429)).not.toEqual([])
+    expect(new Set(statuses.filter((status) => status !== 429))).toEqual(new Set([201]))
     expect(api.output()).not.toContain(token)
   })
 

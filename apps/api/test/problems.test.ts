@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { stopwatch, until } from '@lapse/testkit'
 import Fastify from 'fastify'
 import { LapseError } from 'lapse'
@@ -46,6 +47,31 @@ describe('problems', () => {
     expect(Object.keys(answer.body).filter((key) => !['detail', 'field'].includes(key))).toEqual(members)
     expect(answer.body.instance).toMatch(/^urn:uuid:[0-9a-f-]{36}$/)
     expect(answer.text).not.toMatch(/node_modules|\.[jt]s:\d/)
+  })
+
+  it.each([
+    [
+      'headers of 64 KiB',
+      `GET /v1/resources HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(65_536)}\r\n\r\n`,
+      431,
+      'headers_too_large',
+    ],
+    ['what is no HTTP', 'EHLO lapse.example\r\n\r\n', 400, 'malformed'],
+  ])('%s are a problem too, although they never become a request', async (_, text, status, code) => {
+    const { hostname, port } = new URL(api.url)
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(port), hostname, () => void socket.write(text))
+      let read = ''
+      socket.setEncoding('utf8').on('data', (piece) => {
+        read += piece
+      })
+      socket.once('end', () => resolve(read)).once('error', (error) => (read ? resolve(read) : reject(error)))
+    })
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(head).toMatch(/content-type: application\/problem\+json/)
+    expect(head).toMatch(/x-content-type-options: nosniff/)
+    expect(JSON.parse(body)).toMatchObject({ status, code, detail: expect.any(String) })
   })
 
   it.each([

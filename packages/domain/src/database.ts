@@ -19,6 +19,8 @@ export interface DatabaseOptions {
   url: string
   /** Connections in the pool; 10 unless said otherwise. */
   connections?: number
+  /** How long a statement waits for a lock; 1,500 ms unless said otherwise. */
+  lockTimeoutMs?: number
   /** Shown in pg_stat_activity. */
   name?: string
   /** Where errors are counted that are survived. */
@@ -54,6 +56,7 @@ export const openDatabase = ({
   connections = 10,
   name = 'lapse',
   report = () => {},
+  lockTimeoutMs,
 }: DatabaseOptions): Database => {
   const address = new URL(url)
   const schema = address.searchParams.get('schema') ?? 'public'
@@ -64,7 +67,7 @@ export const openDatabase = ({
   const searchPath = own.includes('search_path') ? undefined : schema === 'public' ? 'public' : `${schema},public`
   const pool = new SharedPool({
     connectionString: address.href,
-    options: `${own} ${sessionOptions(searchPath)}`.trim(),
+    options: `${own} ${sessionOptions(searchPath, lockTimeoutMs)}`.trim(),
     max: connections,
     application_name: name,
     statement_timeout: 15_000,

@@ -29,14 +29,14 @@ const needed = {
   default_transaction_deferrable: 'off',
 } as const
 
-/** None of our statements profits from a plan for its values, and planning costs more than the work. */
-const wanted = { plan_cache_mode: 'force_generic_plan', lock_timeout: `${lockTimeoutMs}` }
-
 /** As startup options: they win over what a role or a database is set to. */
-export const sessionOptions = (searchPath: string | undefined): string =>
-  Object.entries({ ...needed, ...wanted, ...(searchPath !== undefined && { search_path: searchPath }) })
+export const sessionOptions = (searchPath: string | undefined, waitMs = lockTimeoutMs): string => {
+  // None of our statements profits from a plan for its values, and planning costs more than the work.
+  const wanted = { plan_cache_mode: 'force_generic_plan', lock_timeout: `${waitMs}` }
+  return Object.entries({ ...needed, ...wanted, ...(searchPath !== undefined && { search_path: searchPath }) })
     .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, '\\$&')}`)
     .join(' ')
+}
 
 /**
  * Why instants and guards could not be relied on in such a session, each with what to do: it was begun by a pooler that passes no

@@ -199,6 +199,9 @@ describe('headers that somebody wants to be sent', () => {
   it('are bounded, and there once each', () => {
     expect(refuse({ a: '1', b: '2', c: '3', d: '4' })).toBe('headers')
     expect(refuse({ 'X-A': '1', 'x-a': '2' })).toBe('headers.x-a')
+    // Servers read the one as the other.
+    for (const name of ['X_A', 'content_length', 'Transfer_Encoding'])
+      expect(refuse({ [name]: '1' })).toBe(`headers.${name}`)
     expect(refuse({ Authorization: ' Bearer abc ', 'X-Empty': '' })).toEqual({
       Authorization: 'Bearer abc',
       'X-Empty': '',

@@ -14,7 +14,12 @@ export const testDomain = async (kinds: readonly Kind[]) => {
   const errors: unknown[] = []
   /** Another process, which may know other kinds and keys. */
   const another = (kinds: readonly Kind[], secrets = ['a key for the tests of the domain alone']): Domain => {
-    const domain = createDomain({ url, kinds, secrets, report: (error) => errors.push(error) })
+    const domain = createDomain({
+      ...{ url, kinds, secrets },
+      // On a busy machine 40 that wait for each other may take longer than a verb waits elsewhere.
+      lockTimeoutMs: 14_000,
+      report: (error) => errors.push(error),
+    })
     domains.push(domain)
     return domain
   }

@@ -13,6 +13,7 @@ const errors = {
   too_large: [413, 'The request is too large.'],
   wrong_media_type: [415, 'The request is not JSON.'],
   too_many: [429, 'There were too many requests or failures.'],
+  headers_too_large: [431, 'The headers of the request are too large.'],
   internal: [500, 'Something went wrong here.'],
   unavailable: [503, 'Lapse cannot answer right now.'],
 } as const

@@ -7,7 +7,14 @@ import { type FaultKind, sleep } from './fault.ts'
 const noisyMs = 4_500
 
 const done = async (stage: Stage, method: string, path: string, body?: object) => {
-  const answer = await stage.client.ask(method, path, body)
+  let answer = await stage.client.ask(method, path, body)
+  // Another fault may be under way, and this machine be busy.
+  for (let tries = 1; tries < 20 && (!answer || answer.status === 503 || answer.status === 429); tries++) {
+    await sleep(500)
+    answer = await stage.client.ask(method, path, body)
+  }
+  // What was deleted by a request whose answer was lost.
+  if (method === 'DELETE' && answer?.status === 404) return answer.body
   if (!answer || answer.status >= 300) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`)
   return answer.body
 }

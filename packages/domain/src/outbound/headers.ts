@@ -14,7 +14,8 @@ const ours = new Set([
   'upgrade',
 ])
 
-const token = /^[!#$%&'*+.^_`|~0-9a-z-]{1,100}$/i
+/** Without `_`: many servers read it as `-`, so that `content_length` would be one of ours. */
+const token = /^[!#$%&'*+.^`|~0-9a-z-]{1,100}$/i
 const visible = /^[\t\x20-\x7e]{0,4000}$/
 
 /**
@@ -33,7 +34,7 @@ export const checkHeaders = (
   for (const [name, value] of all) {
     const no = (detail: string) => new LapseError('invalid', { field: `${field}.${name.slice(0, 100)}`, detail })
     const lower = name.toLowerCase()
-    if (!token.test(name)) throw no('The name of a header has letters, digits and hyphens.')
+    if (!token.test(name)) throw no('The name of a header has letters, digits and hyphens, and no underscore.')
     if (ours.has(lower) || lower.startsWith('proxy-')) throw no('This header is set by Lapse. Leave it out.')
     if (taken.has(lower)) throw no('This header is there twice.')
     if (!visible.test(value)) throw no('The value of a header has at most 4000 characters of ASCII, and no line break.')

@@ -291,6 +291,33 @@ describe('a worker that lacks the key', () => {
   })
 })
 
+describe('an address that is not public', () => {
+  it('is not called for an organization that may not any more, by its webhooks or by its calls', async () => {
+    const options = { url, kinds: [pass, httpCall], secrets: ['a key for the tests of the senders alone'] }
+    const generous = createDomain({ ...options, allowAddresses: ['127.0.0.1'], allowAddressesFor: ['*'] })
+    const own = generous.ownVerbs(async () => true)
+    const organization = (await own.organizations.create({ name: 'Acme' })).id
+    const { endpoint } = await own.webhookEndpoints.create({ url: `${sink.url}hook`, organization })
+    const call = () => own.httpCalls.schedule({ url: `${sink.url}call`, organization, expiresInMs: day, attempts: 1 })
+    const before = sink.requests.length
+    const once = { backoff: { baseMs: 1, capMs: 1, attempts: 1 } }
+    const made = await ended((await call()).httpCall.id)
+    expect(await createDeliverer(generous, once)('call', made)).toEqual({ do: 'done' })
+    expect(sink.requests).toHaveLength(before + 1)
+    const refused = await ended((await call()).httpCall.id)
+    const test = await own.webhookEndpoints.test(endpoint.id)
+    await generous.close()
+    for (const [channel, id] of [
+      ['call', refused],
+      ['webhook', test.deliveryId],
+    ] as const) {
+      await deliver(channel, id)
+      expect((await domain.deliveries.get(id)).lastError).toMatch('LAPSE_ALLOW_ADDRESSES')
+    }
+    expect(sink.requests).toHaveLength(before + 1)
+  })
+})
+
 describe('a call', () => {
   const scheduled = async (more: Partial<Parameters<typeof httpCalls.schedule>[0]> = {}) => {
     const { httpCall: call } = await httpCalls.schedule({

@@ -11,10 +11,11 @@ export const webhookSender =
     const { id, target, startedAt, share } = claim.delivery
     const endpoint = await domain.endpoints.forSending(target)
     if (!endpoint) throw new GiveUp('Its endpoint has been deleted.')
-    const { url, secrets, headers } = endpoint
+    const { organizationId, url, secrets, headers } = endpoint
     const body = JSON.stringify(messageOf(domain, claim))
     const timestamp = String(Math.floor(startedAt.getTime() / 1_000))
     const called = await call({
+      organizationId,
       url,
       method: 'POST',
       headers: {

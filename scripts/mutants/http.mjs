@@ -39,6 +39,14 @@ export const http = [
     test: [isolation, 'M3'],
   },
   {
+    name: 'returned-verifications',
+    guard: 'A token gets the secret of a verification only with the scope for it',
+    file: 'apps/api/src/routes/verifications.ts',
+    find: "      if (deliver === 'return') requireScope(request, 'verifications:return', 'deliver')\n",
+    put: '',
+    test: ['apps/api/test/verifications.test.ts', 'only with a scope of its own'],
+  },
+  {
     name: 'inviter-by-id',
     guard: 'A bound token is shown an inviter’s id, and not their name or address',
     file: 'apps/api/src/wire/invite.ts',

@@ -16,6 +16,8 @@ export const areas = [
 
 export type Area = (typeof areas)[number]
 export type Scope = `${Area}:${'read' | 'write'}`
+/** What one scope of an area would give away too easily: a scope that some uses of a route require besides. */
+export type ExtraScope = 'verifications:return'
 
 /**
  * How a route stays inside one organization: the id in its path is that of something in it, or its own, and another's is
@@ -82,6 +84,12 @@ export const guard = (scope: App, lapse: Lapse): void => {
     const owner = await organizationOf[permitted.confined](params.id).catch(nobodys)
     if (owner !== bound) params.id = randomUUID()
   })
+}
+
+/** Refuses a token that lacks this scope; the root token has every one. `field`: what of the request requires it. */
+export const requireScope = ({ who }: FastifyRequest, scope: Scope | ExtraScope, field: string): void => {
+  if (who.is === 'root' || (who.is === 'token' && notCovered(who.apiToken.payload.scopes, [scope]).length === 0)) return
+  throw new HttpError('forbidden', { field, detail: `This takes the scope ${scope}. Send a token that has it.` })
 }
 
 const refuseUnlessOpen = (is: 'nobody' | 'user', open: 'users' | 'somebody' | 'anybody' | undefined): void => {

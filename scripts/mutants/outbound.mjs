@@ -3,6 +3,7 @@ const call = 'packages/lapse/src/outbound/call.ts'
 const callTest = 'packages/lapse/test/call.test.ts'
 const mailer = 'packages/lapse/src/mail/mailer.ts'
 const outcomeTest = 'packages/lapse/test/mail-outcome.test.ts'
+const sendersTest = 'packages/lapse/test/senders.test.ts'
 const privateTest = 'packages/domain/test/private-addresses.test.ts'
 
 const judgedNames = { file: call, find: 'if (!targets.every(mayCall)) throw', put: 'if (targets.length === 0) throw' }
@@ -33,6 +34,30 @@ export const outbound = [
     ...judgedNames,
     and: [judgedPeers],
     test: [callTest, 'H2: a name is judged'],
+  },
+  {
+    name: 'confidential-reference',
+    guard: 'A webhook lacks a reference that is a code or has an address in it',
+    file: 'packages/lapse/src/delivery/webhook.ts',
+    find: "...(!confidential.includes('reference') && { reference: resource.reference })",
+    put: 'reference: resource.reference',
+    test: [sendersTest, 'and the audit lack'],
+  },
+  {
+    name: 'confidential-subject',
+    guard: 'A webhook lacks a subject that is an address',
+    file: 'packages/lapse/src/delivery/webhook.ts',
+    find: "...(!confidential.includes('subject') && { subject: resource.subject })",
+    put: 'subject: resource.subject',
+    test: [sendersTest, 'and the audit lack'],
+  },
+  {
+    name: 'confidential-in-the-audit',
+    guard: 'The audit lacks a reference that is a code',
+    file: 'packages/domain/src/store/issue.ts',
+    find: 'return sql`i.kind <> ALL (${kinds.map(({ name }) => name)}::text[])`',
+    put: "return sql`i.kind <> ALL (${kinds.map(() => '')}::text[])`",
+    test: [sendersTest, 'and the audit lack'],
   },
   {
     name: 'listed-addresses-by-organization',

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { createDomain, defineKind, httpCall } from '@lapse/domain'
+import { createDomain, defineKind, httpCall, invite, promoCode, verification } from '@lapse/domain'
 import { makeDue, type SinkRequest, testDatabase, testSink } from '@lapse/testkit'
 import pg from 'pg'
 import { Webhook } from 'standardwebhooks'
@@ -178,6 +178,32 @@ describe('what an endpoint is told', () => {
         },
       },
     })
+  })
+
+  it('and the audit lack the reference and the subject of kinds where these are a code or an address', async () => {
+    const options = { url, secrets: ['a key for the tests of the senders alone'], allowAddresses: ['127.0.0.1'] }
+    const own = createDomain({ ...options, kinds: [promoCode, verification(), invite] })
+    const verbs = own.ownVerbs(async () => true)
+    const { endpoint } = await verbs.webhookEndpoints.create({ url: `${sink.url}hook`, events: ['issued'] })
+    const organization = (await verbs.organizations.create({ name: 'Acme' })).id
+    const email = 'canary@example.com'
+    const sent = { deliver: 'return', email } as const
+    await verbs.promoCodes.create({ code: 'CANARY-2026' })
+    await verbs.verifications.request({ ...sent, purpose: 'code' })
+    await verbs.invites.create({ ...sent, organization, role: 'member' })
+    const deliveries = (await own.deliveries.list({ channel: 'webhook' })).filter((one) => one.target === endpoint.id)
+    const before = sink.requests.length
+    const deliverOwn = createDeliverer(own, { backoff: { baseMs: 1, capMs: 1, attempts: 1 } })
+    for (const { id } of deliveries) expect(await deliverOwn('webhook', id)).toEqual({ do: 'done' })
+    const bodies = sink.requests.slice(before).map(({ body }) => JSON.parse(body))
+    expect(bodies.map(({ type }) => type).sort()).toEqual(['invite.issued', 'promo-code.issued', 'verification.issued'])
+    for (const { data } of bodies) expect(data.resource).not.toHaveProperty('reference')
+    const people = bodies.filter(({ type }) => type !== 'promo-code.issued')
+    for (const { data } of people) expect(data.resource).not.toHaveProperty('subject')
+    const events = await own.events({ type: 'issued' })
+    expect(JSON.stringify([bodies, events.filter(({ kind }) => kind !== 'pass')])).not.toMatch(/canary/i)
+    await verbs.webhookEndpoints.delete(endpoint.id)
+    await own.close()
   })
 
   it('is signed with both secrets while one takes the place of the other', async () => {

@@ -47,6 +47,7 @@ const messageOf = (domain: Domain, { about, delivery }: Claim) => {
   if ('notice' in about) return { type: about.notice.type, timestamp: delivery.createdAt, data: about.notice.data }
   const { row, event } = about
   const resource = domain.seen(row)
+  const confidential = domain.registry.find(row.kind)?.confidential ?? []
   return {
     type: `${resource.kind}.${event.type}`,
     timestamp: event.at,
@@ -65,10 +66,10 @@ const messageOf = (domain: Domain, { about, delivery }: Claim) => {
         kind: resource.kind,
         status: resource.status,
         word: resource.word,
-        reference: resource.reference,
+        ...(!confidential.includes('reference') && { reference: resource.reference }),
         scope: resource.scope,
         organization_id: resource.organizationId,
-        subject: resource.subject,
+        ...(!confidential.includes('subject') && { subject: resource.subject }),
         version: resource.version,
         issued_at: resource.issuedAt,
         expires_at: resource.expiresAt,

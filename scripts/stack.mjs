@@ -152,6 +152,7 @@ const keepEnvironment = (env) => {
     'LAPSE_HORIZON_HOURS',
     'LAPSE_TIMER_SHARDS',
     'LAPSE_ALLOW_ADDRESSES',
+    'LAPSE_ALLOW_ADDRESSES_FOR',
   ]
   const lines = names.filter((name) => env[name]).map((name) => `${name}="${env[name]}"\n`)
   rmSync(file, { force: true })

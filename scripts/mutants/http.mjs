@@ -2,6 +2,7 @@
 const access = 'apps/api/src/http/access.ts'
 const who = 'apps/api/src/http/who.ts'
 const isolation = 'apps/api/test/isolation.test.ts'
+const kindScopes = 'apps/api/test/kind-scopes.test.ts'
 const limits = 'apps/api/test/limits.test.ts'
 
 /** Who may ask for what, and how often. */
@@ -10,8 +11,8 @@ export const http = [
     name: 'isolation',
     guard: 'What is another organization’s is not there for a token that is bound to one',
     file: access,
-    find: '    if (owner !== bound) params.id = randomUUID()\n',
-    put: '    if (owner !== bound && !bound) params.id = randomUUID()\n',
+    find: 'if (owner === undefined || (bound !== undefined && owner !== bound)) params.id',
+    put: 'if (owner === undefined) params.id',
     test: [isolation, 'what another organization has is answered'],
   },
   {
@@ -37,6 +38,70 @@ export const http = [
     find: '  return membership?.userId ?? randomUUID()\n',
     put: '  return membership?.userId ?? named\n',
     test: [isolation, 'M3'],
+  },
+  {
+    name: 'kind-scopes',
+    guard: 'A row of a kind with an area of its own is there only for a token with the scope of that area',
+    file: access,
+    find: 'return withheld.includes(kind) ? undefined : organizationId',
+    put: 'return organizationId',
+    test: [kindScopes, 'is answered for a kind'],
+  },
+  {
+    name: 'kind-scopes-of-lists',
+    guard: 'Lists and counts leave out kinds whose area the token has no scope for',
+    file: 'apps/api/src/routes/resources.ts',
+    find: '        ...exceptWithheld(request),\n',
+    put: '',
+    test: [kindScopes, 'finds no such row'],
+  },
+  {
+    name: 'kind-scopes-of-bulk',
+    guard: 'Bulk verbs leave out kinds whose area the token has no scope for',
+    file: 'apps/api/src/routes/bulk.ts',
+    find: '...exceptWithheld(request), ',
+    put: '',
+    test: [kindScopes, 'revokes none of them in bulk'],
+  },
+  {
+    name: 'kind-scopes-of-issues',
+    guard: 'A token issues no resource of a kind whose area it has no scope for',
+    file: 'apps/api/src/routes/resources.ts',
+    find: "      requireKind(request, kind, 'kind')\n",
+    put: '',
+    test: [kindScopes, 'issues none of them'],
+  },
+  {
+    name: 'kind-scopes-of-batches',
+    guard: 'Nor does it issue any in a batch',
+    file: 'apps/api/src/routes/resources.ts',
+    find: '      for (const [i, { kind }] of request.body.items.entries()) requireKind(request, kind, `items.${i}.kind`)\n',
+    put: '',
+    test: [kindScopes, 'issues none of them'],
+  },
+  {
+    name: 'kinds-left-out-of-cascades',
+    guard: 'A batch of a bulk verb takes no row of a kind that is left out',
+    file: 'packages/domain/src/store/cascade.ts',
+    find: 'empty : sql`AND kind <> ALL (${[...which.exceptKinds]}::text[])`',
+    put: 'empty : empty',
+    test: [kindScopes, 'revokes none of them in bulk'],
+  },
+  {
+    name: 'kinds-left-out-by-index',
+    guard: 'Pages stay full, however many rows of kinds that are left out lie between',
+    file: 'packages/domain/src/store/resource-list.ts',
+    find: 'byClock || (kind === undefined && exceptKinds.length > 0)',
+    put: 'byClock',
+    test: ['packages/domain/test/lists.test.ts', 'has full pages'],
+  },
+  {
+    name: 'returned-verifications',
+    guard: 'A token gets the secret of a verification only with the scope for it',
+    file: 'apps/api/src/routes/verifications.ts',
+    find: "      if (deliver === 'return') requireScope(request, 'verifications:return', 'deliver')\n",
+    put: '',
+    test: ['apps/api/test/verifications.test.ts', 'only with a scope of its own'],
   },
   {
     name: 'inviter-by-id',

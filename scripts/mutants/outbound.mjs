@@ -3,6 +3,8 @@ const call = 'packages/lapse/src/outbound/call.ts'
 const callTest = 'packages/lapse/test/call.test.ts'
 const mailer = 'packages/lapse/src/mail/mailer.ts'
 const outcomeTest = 'packages/lapse/test/mail-outcome.test.ts'
+const sendersTest = 'packages/lapse/test/senders.test.ts'
+const privateTest = 'packages/domain/test/private-addresses.test.ts'
 
 const judgedNames = { file: call, find: 'if (!targets.every(mayCall)) throw', put: 'if (targets.length === 0) throw' }
 const judgedPeers = {
@@ -32,6 +34,70 @@ export const outbound = [
     ...judgedNames,
     and: [judgedPeers],
     test: [callTest, 'H2: a name is judged'],
+  },
+  {
+    name: 'confidential-reference',
+    guard: 'A webhook lacks a reference that is a code or has an address in it',
+    file: 'packages/lapse/src/delivery/webhook.ts',
+    find: "...(!confidential.includes('reference') && { reference: resource.reference })",
+    put: 'reference: resource.reference',
+    test: [sendersTest, 'and the audit lack'],
+  },
+  {
+    name: 'confidential-subject',
+    guard: 'A webhook lacks a subject that is an address',
+    file: 'packages/lapse/src/delivery/webhook.ts',
+    find: "...(!confidential.includes('subject') && { subject: resource.subject })",
+    put: 'subject: resource.subject',
+    test: [sendersTest, 'and the audit lack'],
+  },
+  {
+    name: 'confidential-in-the-audit',
+    guard: 'The audit lacks a reference that is a code',
+    file: 'packages/domain/src/store/issue.ts',
+    find: 'return sql`i.kind <> ALL (${kinds.map(({ name }) => name)}::text[])`',
+    put: "return sql`i.kind <> ALL (${kinds.map(() => '')}::text[])`",
+    test: [sendersTest, 'and the audit lack'],
+  },
+  {
+    name: 'listed-addresses-by-organization',
+    guard: 'Addresses that are not public are for the host and for organizations that are named',
+    file: 'packages/domain/src/outbound/addresses.ts',
+    find: 'return isNamed || !this.hasList ? this : publicOnly',
+    put: 'return isNamed || this.hasList ? this : publicOnly',
+    test: [privateTest, 'are refused to an organization'],
+  },
+  {
+    name: 'listed-addresses-of-calls',
+    guard: 'A call of an organization that is not named is not scheduled to an address that is not public',
+    file: 'packages/domain/src/calls/http-calls.ts',
+    find: 'addresses.for((await lockOrganization(tx, about.organization)).id).checkUrl(call.url)',
+    put: 'addresses.for((await lockOrganization(tx, about.organization)) && null).checkUrl(call.url)',
+    test: [privateTest, 'schedule'],
+  },
+  {
+    name: 'listed-addresses-of-endpoints',
+    guard: 'An endpoint of an organization that is not named is not created at an address that is not public',
+    file: 'packages/domain/src/webhooks/endpoints.ts',
+    find: '      addresses.for(organizationId).checkUrl(terms.url)\n',
+    put: '',
+    test: [privateTest, 'create'],
+  },
+  {
+    name: 'listed-addresses-of-updates',
+    guard: 'An endpoint of an organization that is not named is not moved to an address that is not public',
+    file: 'packages/domain/src/webhooks/endpoints.ts',
+    find: 'addresses.for(was.organizationId).checkUrl(wanted.url)',
+    put: 'addresses.for(null).checkUrl(wanted.url)',
+    test: [privateTest, 'move'],
+  },
+  {
+    name: 'listed-addresses-at-the-call',
+    guard: 'Whether an organization may call an address is decided again at each call',
+    file: call,
+    find: 'allAddresses.for(call.organizationId)',
+    put: 'allAddresses.for(null)',
+    test: [callTest, 'for the organizations alone that may'],
   },
   {
     name: 'pinned-addresses',

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Body, testApi } from './api.ts'
+import { machines } from './operations.ts'
 import { behindProxy, people } from './people.ts'
 
 let api: Awaited<ReturnType<typeof testApi>>
@@ -16,6 +17,40 @@ const request = (body: object, headers?: Record<string, string>) =>
 const consume = (body: object, headers?: Record<string, string>) =>
   api.call('POST', '/v1/verifications/consume', body, headers)
 const statusOf = async (id: string): Promise<string> => (await api.call('GET', `/v1/resources/${id}`)).body.status
+
+describe('a token', () => {
+  const returned = (scopes: string[], deliver: string | undefined, purpose: string) =>
+    machines(api)
+      .machine({ scopes })
+      .then(({ ask }) => ask('POST', '/v1/verifications', { purpose, email: fresh(), deliver }))
+
+  it.each(['sign-in', 'confirm-email', 'reset-password', 'code'])(
+    'is given the secret of %s only with a scope of its own',
+    async (purpose) => {
+      const written = () => api.sql(`SELECT count(*) FROM event WHERE kind = 'verification'`)
+      const before = await written()
+      const { status, body } = await returned(['verifications:write', 'verifications:read'], 'return', purpose)
+      expect([status, body.code, body.field]).toEqual([403, 'forbidden', 'deliver'])
+      expect(body.detail).toContain('verifications:return')
+      expect(await written()).toEqual(before)
+      for (const scopes of [['verifications:write', 'verifications:return'], ['*']]) {
+        const { status, body } = await returned(scopes, 'return', purpose)
+        expect([status, typeof (body.token ?? body.code)]).toEqual([201, 'string'])
+      }
+    },
+  )
+
+  it('needs no such scope to have it mailed, and can do nothing with that scope alone', async () => {
+    const link = 'https://app.example.com/#{token}'
+    for (const deliver of ['mail', undefined]) {
+      const { ask } = await machines(api).machine({ scopes: ['verifications:write'] })
+      expect(
+        (await ask('POST', '/v1/verifications', { purpose: 'sign-in', email: fresh(), deliver, link })).status,
+      ).toBe(201)
+    }
+    expect((await returned(['verifications:return'], 'return', 'sign-in')).status).toBe(403)
+  })
+})
 
 describe('asking', () => {
   it.each([

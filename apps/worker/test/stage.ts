@@ -23,6 +23,7 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
   const lapse = createLapse({
     ...{ databaseUrl: database.url, redisUrl: redis.url, prefix, kinds, secrets: [secret] },
     allowAddresses: loopback,
+    allowAddressesFor: ['*'],
     timerShards,
   })
   const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
@@ -44,6 +45,7 @@ export const stage = async (redis: { url: string; prefix?: string } = testRedis(
     LAPSE_RETRY_SECONDS: '1',
     LAPSE_SECRET: secret,
     LAPSE_ALLOW_ADDRESSES: loopback.join(','),
+    LAPSE_ALLOW_ADDRESSES_FOR: '*',
   }
   return {
     lapse,

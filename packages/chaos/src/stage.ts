@@ -60,6 +60,7 @@ export const openStage = async (services: Services): Promise<Stage> => {
     LAPSE_CONFIG: config,
     LAPSE_SECRET: randomBytes(24).toString('hex'),
     LAPSE_ALLOW_ADDRESSES: '127.0.0.0/8',
+    LAPSE_ALLOW_ADDRESSES_FOR: '*',
     LAPSE_LOG_LEVEL: 'warn',
     CHAOS_SINK: http.url,
     PRIVATE_NAME_SERVER: names.address,

@@ -16,6 +16,8 @@ export interface BulkFilter {
   readonly subject?: string | undefined
   /** As everybody sees it, by the database's clock. */
   readonly status?: Status | undefined
+  /** All kinds but these. */
+  readonly exceptKinds?: readonly string[] | undefined
 }
 
 export interface BulkOptions extends By {
@@ -82,6 +84,9 @@ export class Bulk {
     refuseToActOnAll(filter)
     if (start !== undefined && !isUuid(start))
       throw new LapseError('invalid', { field: 'after', detail: 'Take it from the answer before.' })
+    // Of a kind that is left out there is none, and nothing to look through.
+    if (filter.kind !== undefined && filter.exceptKinds?.includes(filter.kind))
+      return { ...new Tally().result, done: true, after: null }
     const next = async (after: string | undefined) => {
       if (dryRun) {
         const batch = { after, limit: batchSize }

@@ -55,6 +55,8 @@ export interface DomainOptions extends DatabaseOptions {
   secrets?: readonly string[] | undefined
   /** Addresses and ranges that may be called although they are not public. */
   allowAddresses?: readonly string[] | undefined
+  /** Organizations that may call those too, by id, or `*` for all. Default: none, only the host. */
+  allowAddressesFor?: readonly string[] | undefined
   /** Who is told when something is wrong with Lapse itself. */
   operatorEmail?: string | undefined
   /** From when on something is. */
@@ -71,6 +73,7 @@ export const createDomain = ({
   kinds,
   secrets = [],
   allowAddresses,
+  allowAddressesFor,
   operatorEmail,
   alerts: limits,
   onLapsed = () => {},
@@ -83,7 +86,7 @@ export const createDomain = ({
   const advancer = new Advancer(database, registry, new HookSlots(database.connections))
   const resources = new Resources(database, registry, advancer, onLapsed)
   const sealing = new Secrets(secrets)
-  const addresses = new Addresses(allowAddresses)
+  const addresses = new Addresses(allowAddresses, { organizations: allowAddressesFor })
   return {
     registry,
     secrets: sealing,

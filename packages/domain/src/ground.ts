@@ -38,7 +38,7 @@ export class Ground {
   readonly registry: Registry
   readonly secrets: Secrets
   readonly resources: Resources
-  /** Which addresses may be called. */
+  /** Which addresses the host may call; an organization's are `addresses.for(id)`. */
   readonly addresses: Addresses
   readonly #database: Database
   readonly #settle: Settle

@@ -86,7 +86,7 @@ export {
   type VerifiedApiToken,
   type VerifyOptions,
 } from './machines/api-tokens.ts'
-export { Addresses, hostOf, isAddressRange } from './outbound/addresses.ts'
+export { Addresses, hostOf, isAddressRange, isOrganizationOrAll } from './outbound/addresses.ts'
 export { checkHeaders } from './outbound/headers.ts'
 export type { Circuit } from './outbox/circuits.ts'
 export type { Claim, ClaimResult, Occurrence } from './outbox/claim.ts'

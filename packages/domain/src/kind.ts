@@ -176,7 +176,11 @@ export interface KindDefinition<Name extends string, P extends Payload> {
   calls?: readonly EventType[]
   /** For built-in kinds whose resources carry a token: they are issued and used only through verbs of their own, named here. */
   verbs?: string
+  /** What of a resource stands in no webhook and in no event: a secret, or somebody's address. Default: nothing. */
+  confidential?: readonly ConfidentialField[]
 }
+
+export type ConfidentialField = 'reference' | 'subject'
 
 /** A kind with its durations worked out and its payload's type remembered only by `payload`. */
 export interface Kind<Name extends string = string, P extends Payload = Payload> {
@@ -197,11 +201,12 @@ export interface Kind<Name extends string = string, P extends Payload = Payload>
   readonly hooks: PerEvent<Hook>
   readonly calls: readonly EventType[]
   readonly verbs: string | undefined
+  readonly confidential: readonly ConfidentialField[]
 }
 
 const options = new Set([
   ...['name', 'payload', 'lifetime', 'grace', 'reminders', 'spread', 'retention', 'uses', 'usedUp'],
-  ...['words', 'contact', 'mail', 'handlers', 'hooks', 'calls', 'verbs'],
+  ...['words', 'contact', 'mail', 'handlers', 'hooks', 'calls', 'verbs', 'confidential'],
 ])
 const events = new Set<string>(eventTypes)
 
@@ -271,6 +276,7 @@ export const defineKind = <const Name extends string, P extends Payload>(
     hooks: (definition.hooks ?? {}) as Kind['hooks'],
     calls: definition.calls ?? [],
     verbs: definition.verbs,
+    confidential: definition.confidential ?? [],
   }
 }
 

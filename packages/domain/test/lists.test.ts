@@ -48,6 +48,44 @@ describe('lists and counts', () => {
   })
 })
 
+describe('a list that leaves out kinds', () => {
+  const exceptKinds = ['plain']
+
+  it('has full pages by the index, whatever is left out in between, in all, of a state, and of an organization', async () => {
+    const { organizations } = domain.ownVerbs(async () => true)
+    const organization = (await organizations.create({ name: 'Acme' })).id
+    const shown: string[] = []
+    for (let i = 0; i < 5; i++) {
+      shown.unshift((await issue('coupon', { organization })).id)
+      const drafts = Array.from({ length: 500 }, () => ({ kind: 'plain', organization }))
+      await resources.issueAll(drafts)
+    }
+    await resources.revoke('coupon', shown[4] ?? '')
+    for (const filter of [{ organizationId: organization }, {}]) {
+      const page = await resources.list({ ...filter, exceptKinds }, { limit: 3 })
+      expect(page.map(({ id }) => id)).toEqual(shown.slice(0, 3))
+      const rest = await resources.list({ ...filter, exceptKinds }, { limit: 2, before: shown[2] })
+      expect(rest.map(({ id }) => id)).toEqual(shown.slice(3))
+    }
+    const own = { organizationId: organization, exceptKinds }
+    const idsOf = async (filter: object) => (await resources.list({ ...own, ...filter })).map(({ id }) => id)
+    expect(await idsOf({ live: true })).toEqual(shown.slice(0, 4))
+    expect(await idsOf({ live: false })).toEqual(shown.slice(4))
+    expect(await idsOf({ kind: 'coupon' })).toEqual(shown)
+    expect(await idsOf({ kind: 'plain' })).toEqual([])
+    expect(await resources.tally(own)).toEqual({ count: 5, atLeast: false })
+    expect(await resources.tally({ ...own, kind: 'plain' })).toEqual({ count: 0, atLeast: false })
+  })
+
+  it('leaves out what the clock has moved on and nobody has advanced', async () => {
+    const scope = 'left-out'
+    const [coupon, plain] = [await issue('coupon', { scope }), await issue('plain', { scope })]
+    await age([coupon.id, plain.id], 800 * day)
+    expect((await resources.list({ scope, exceptKinds, live: false })).map(({ id }) => id)).toEqual([coupon.id])
+    expect(await resources.tally({ scope, exceptKinds, status: 'expired' })).toEqual({ count: 1, atLeast: false })
+  })
+})
+
 describe('events', () => {
   it('J1: one for each thing that happened: which layer, who, before and after, how late', async () => {
     const { id } = await issue('coupon', {})

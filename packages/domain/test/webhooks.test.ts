@@ -29,7 +29,7 @@ describe('a webhook endpoint', () => {
     expect(await endpoints.get(endpoint.id)).toEqual(endpoint)
     expect(await endpoints.list({ organizationId: organization })).toEqual([endpoint])
     expect(await domain.endpoints.forSending(endpoint.id)).toEqual({
-      ...{ url: endpoint.url, secrets: [secret], headers: { 'X-Login': 'a b' } },
+      ...{ organizationId: organization, url: endpoint.url, secrets: [secret], headers: { 'X-Login': 'a b' } },
     })
   })
 

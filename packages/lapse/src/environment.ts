@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { isAddressRange } from '@lapse/domain'
+import { isAddressRange, isOrganizationOrAll } from '@lapse/domain'
 import { mostShards, readRedisUrl } from '@lapse/queue'
 import { z } from 'zod'
 import type { LapseConfig } from './config.ts'
@@ -132,6 +132,11 @@ const addressRanges = separated
   .refine((all) => all.every(isAddressRange), 'is not a list of addresses and ranges such as 10.0.0.0/8')
   .optional()
 
+/** Organizations by id with commas between them, or `*`. */
+const organizations = separated
+  .refine((all) => all.every(isOrganizationOrAll), 'is not a list of ids of organizations, or *')
+  .optional()
+
 /** Name servers, with commas between them. */
 const nameServers = separated
   .refine(areServers, 'is not a list of name servers such as 10.0.0.53 or [fd12:3456::53]:5353')
@@ -161,6 +166,10 @@ export const commonVariables = {
     example: 'https://lapse.example.com',
   } satisfies Variable<string>,
   LAPSE_ALLOW_ADDRESSES: { schema: addressRanges, example: '10.1.0.0/16,fd12:3456::/48' } satisfies Variable,
+  LAPSE_ALLOW_ADDRESSES_FOR: {
+    schema: organizations,
+    example: '019abcde-0000-7000-8000-000000000002',
+  } satisfies Variable,
   LAPSE_HORIZON_HOURS: variable.optionalWhole(1, 87_600, '24'),
   LAPSE_OPERATOR_EMAIL: {
     schema: z.email('is not an address').optional(),
@@ -189,6 +198,7 @@ export const lapseOptions = (env: Values<typeof commonVariables>, { kinds = [], 
   templates: mail?.templates,
   ...(env.LAPSE_SECRET && { secrets: env.LAPSE_SECRET }),
   allowAddresses: env.LAPSE_ALLOW_ADDRESSES,
+  allowAddressesFor: env.LAPSE_ALLOW_ADDRESSES_FOR,
   operatorEmail: env.LAPSE_OPERATOR_EMAIL,
   alerts: {
     pendingMs: env.LAPSE_ALERT_PENDING_SECONDS * 1_000,

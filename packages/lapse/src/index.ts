@@ -191,7 +191,7 @@ export {
   variable,
 } from './environment.ts'
 export { gauges } from './gauges.ts'
-export { createLapse, Lapse, type LapseOptions } from './lapse.ts'
+export { type BuiltInKind, createLapse, Lapse, type LapseOptions } from './lapse.ts'
 export type { Retried, RetryOptions } from './ledger.ts'
 export { createMailer, type Mailer } from './mail/mailer.ts'
 export type { MailTemplates } from './mail/templates.ts'

@@ -112,6 +112,8 @@ export interface LapseOptions<K extends readonly Kind[] = readonly Kind[]> exten
   secrets?: readonly string[]
   /** Addresses and ranges such as `10.0.0.0/8` that webhooks and calls may go to although they are not public. */
   allowAddresses?: readonly string[] | undefined
+  /** Organizations whose webhooks and calls may go to those too, by id, or `*` for all. Default: none, only the host's own. */
+  allowAddressesFor?: readonly string[] | undefined
   /** Who gets a mail when something is wrong with Lapse itself. */
   operatorEmail?: string | undefined
   /** From when on something is. */
@@ -155,6 +157,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       templates = {},
       secrets = [],
       allowAddresses,
+      allowAddressesFor,
       operatorEmail,
       alerts,
       prefix,
@@ -169,6 +172,7 @@ export class Lapse<K extends Kind = Kind> extends Verbs<K | BuiltInKind> {
       kinds: allKinds(kinds, { grants, sessions, verifications }, templates as MailTemplates),
       secrets,
       allowAddresses,
+      allowAddressesFor,
       operatorEmail,
       alerts,
       ...(connections !== undefined && { connections }),

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
 import { Addresses } from '@lapse/domain'
 import { testSink, until } from '@lapse/testkit'
@@ -27,7 +28,7 @@ const { resolve, asked } = await nameServer({
   'nothing.test': () => ({}),
 })
 const caller = createCaller(addresses, resolve)
-const post: Omit<Call, 'url'> = { method: 'POST', headers: {}, body: '{}' }
+const post: Omit<Call, 'url'> = { method: 'POST', headers: {}, body: '{}', organizationId: null }
 const at = (host: string, path = '/') => `http://${host}:${allowed.port}${path}`
 
 /** How it was answered, or why not. */
@@ -314,6 +315,21 @@ describe('before the last byte', () => {
     expect(error.sent).toBe(false)
     expect(error.message).not.toMatch('no whole answer')
   })
+})
+
+it('goes to an address that is not public for the organizations alone that may', async () => {
+  const id = randomUUID()
+  const by = createCaller(new Addresses([good], { organizations: [id] }), resolve)
+  const before = allowed.requests.length
+  for (const host of [good, 'good.test']) {
+    expect(await outcome(at(host), { organizationId: randomUUID() }, by)).toMatch('begins with https://')
+    expect(await outcome(at(host, '').replace('http:', 'https:'), { organizationId: randomUUID() }, by)).toMatch(
+      'not a public one',
+    )
+  }
+  expect(allowed.requests).toHaveLength(before)
+  for (const organizationId of [id, null])
+    expect(await outcome(at(good), { organizationId }, by)).toMatchObject({ status: 204 })
 })
 
 describe('a lookup', () => {

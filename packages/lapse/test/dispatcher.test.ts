@@ -36,6 +36,7 @@ const owner = new pg.Pool({ connectionString: ownerUrl, max: 1 })
 const redisUrl = 'redis://127.0.0.1:9'
 const lapse = createLapse({
   ...{ databaseUrl, redisUrl, kinds: [slow, quick, shaky], allowAddresses: ['127.0.0.1'] },
+  allowAddressesFor: ['*'],
   secrets: ['a key for the tests of the dispatcher alone'],
 })
 afterAll(async () => {

@@ -40,6 +40,17 @@ it('what may be called is a list of addresses and ranges, or the variable is nam
   )
 })
 
+it('who may call them is a list of organizations, or everybody', () => {
+  const { LAPSE_ALLOW_ADDRESSES_FOR } = commonVariables
+  const read = (text: string) =>
+    readEnvironment({ LAPSE_ALLOW_ADDRESSES_FOR }, { LAPSE_ALLOW_ADDRESSES_FOR: text }).LAPSE_ALLOW_ADDRESSES_FOR
+  const id = '019abcde-0000-7000-8000-000000000002'
+  expect(read(`${id}, ${id}`)).toEqual([id, id])
+  expect(read('*')).toEqual(['*'])
+  expect(read('')).toBeUndefined()
+  expect(() => read('acme')).toThrow('LAPSE_ALLOW_ADDRESSES_FOR: is not a list of ids of organizations, or *')
+})
+
 it('name servers are a list of addresses, with ports or without, or the variable is named', () => {
   const variables = { LAPSE_DNS_SERVERS: variable.nameServers('10.0.0.53') }
   const read = (text: string) => readEnvironment(variables, { LAPSE_DNS_SERVERS: text }).LAPSE_DNS_SERVERS

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { createDomain, defineKind, httpCall } from '@lapse/domain'
+import { createDomain, defineKind, httpCall, invite, promoCode, verification } from '@lapse/domain'
 import { makeDue, type SinkRequest, testDatabase, testSink } from '@lapse/testkit'
 import pg from 'pg'
 import { Webhook } from 'standardwebhooks'
@@ -180,6 +180,32 @@ describe('what an endpoint is told', () => {
     })
   })
 
+  it('and the audit lack the reference and the subject of kinds where these are a code or an address', async () => {
+    const options = { url, secrets: ['a key for the tests of the senders alone'], allowAddresses: ['127.0.0.1'] }
+    const own = createDomain({ ...options, kinds: [promoCode, verification(), invite] })
+    const verbs = own.ownVerbs(async () => true)
+    const { endpoint } = await verbs.webhookEndpoints.create({ url: `${sink.url}hook`, events: ['issued'] })
+    const organization = (await verbs.organizations.create({ name: 'Acme' })).id
+    const email = 'canary@example.com'
+    const sent = { deliver: 'return', email } as const
+    await verbs.promoCodes.create({ code: 'CANARY-2026' })
+    await verbs.verifications.request({ ...sent, purpose: 'code' })
+    await verbs.invites.create({ ...sent, organization, role: 'member' })
+    const deliveries = (await own.deliveries.list({ channel: 'webhook' })).filter((one) => one.target === endpoint.id)
+    const before = sink.requests.length
+    const deliverOwn = createDeliverer(own, { backoff: { baseMs: 1, capMs: 1, attempts: 1 } })
+    for (const { id } of deliveries) expect(await deliverOwn('webhook', id)).toEqual({ do: 'done' })
+    const bodies = sink.requests.slice(before).map(({ body }) => JSON.parse(body))
+    expect(bodies.map(({ type }) => type).sort()).toEqual(['invite.issued', 'promo-code.issued', 'verification.issued'])
+    for (const { data } of bodies) expect(data.resource).not.toHaveProperty('reference')
+    const people = bodies.filter(({ type }) => type !== 'promo-code.issued')
+    for (const { data } of people) expect(data.resource).not.toHaveProperty('subject')
+    const events = await own.events({ type: 'issued' })
+    expect(JSON.stringify([bodies, events.filter(({ kind }) => kind !== 'pass')])).not.toMatch(/canary/i)
+    await verbs.webhookEndpoints.delete(endpoint.id)
+    await own.close()
+  })
+
   it('is signed with both secrets while one takes the place of the other', async () => {
     const { endpoint, secret, delivery } = await told()
     const rotated = await webhookEndpoints.rotateSecret(endpoint.id)
@@ -288,6 +314,33 @@ describe('a worker that lacks the key', () => {
     expect((await webhookEndpoints.get(endpoint.id)).failingSince).toBeInstanceOf(Date)
     await due(delivery)
     expect(await deliver('webhook', delivery)).toEqual({ do: 'done' })
+  })
+})
+
+describe('an address that is not public', () => {
+  it('is not called for an organization that may not any more, by its webhooks or by its calls', async () => {
+    const options = { url, kinds: [pass, httpCall], secrets: ['a key for the tests of the senders alone'] }
+    const generous = createDomain({ ...options, allowAddresses: ['127.0.0.1'], allowAddressesFor: ['*'] })
+    const own = generous.ownVerbs(async () => true)
+    const organization = (await own.organizations.create({ name: 'Acme' })).id
+    const { endpoint } = await own.webhookEndpoints.create({ url: `${sink.url}hook`, organization })
+    const call = () => own.httpCalls.schedule({ url: `${sink.url}call`, organization, expiresInMs: day, attempts: 1 })
+    const before = sink.requests.length
+    const once = { backoff: { baseMs: 1, capMs: 1, attempts: 1 } }
+    const made = await ended((await call()).httpCall.id)
+    expect(await createDeliverer(generous, once)('call', made)).toEqual({ do: 'done' })
+    expect(sink.requests).toHaveLength(before + 1)
+    const refused = await ended((await call()).httpCall.id)
+    const test = await own.webhookEndpoints.test(endpoint.id)
+    await generous.close()
+    for (const [channel, id] of [
+      ['call', refused],
+      ['webhook', test.deliveryId],
+    ] as const) {
+      await deliver(channel, id)
+      expect((await domain.deliveries.get(id)).lastError).toMatch('LAPSE_ALLOW_ADDRESSES')
+    }
+    expect(sink.requests).toHaveLength(before + 1)
   })
 })
 

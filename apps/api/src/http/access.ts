@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { type Lapse, LapseError, notCovered } from 'lapse'
+import { type BuiltInKind, type Lapse, LapseError, notCovered } from 'lapse'
 import type { App } from '../routes/route.ts'
 import { noToken } from './auth.ts'
 import { HttpError } from './problem.ts'
@@ -15,7 +15,23 @@ export const areas = [
 ] as const
 
 export type Area = (typeof areas)[number]
+
+/** Kinds that have an area of their own: of their rows, `resources:read` and `resources:write` alone allow nothing. */
+export const kindAreas = {
+  trial: 'trials',
+  invite: 'invites',
+  verification: 'verifications',
+  session: 'sessions',
+  'api-token': 'api-tokens',
+  'promo-code': 'promo-codes',
+  'share-link': 'share-links',
+  'access-grant': 'access-grants',
+  'http-call': 'http-calls',
+} as const satisfies Record<BuiltInKind['name'], Area>
+
 export type Scope = `${Area}:${'read' | 'write'}`
+/** What one scope of an area would give away too easily: a scope that some uses of a route require besides. */
+export type ExtraScope = 'verifications:return'
 
 /**
  * How a route stays inside one organization: the id in its path is that of something in it, or its own, and another's is
@@ -44,12 +60,16 @@ export const openTo = (openTo: 'users' | 'anybody', permitted: Partial<ReturnTyp
 /**
  * Lets through who may call the route. One that says nothing is for the root token alone.
  *
- * What is another organization's is not there for a token that is bound to one: its id is taken for one that nobody has, so
- * that the answer is the same.
+ * What is another organization's is not there for a token that is bound to one, and what is of a kind that it has no scope for
+ * is not there on the routes of all kinds: such an id is taken for one that nobody has, so that the answer is the same.
  */
 export const guard = (scope: App, lapse: Lapse): void => {
-  const organizationOf: Record<Exclude<Confined, 'own'>, (id: string) => Promise<string | null>> = {
-    resource: async (id) => (await lapse.get(id)).organizationId,
+  type OrganizationOf = (id: string, withheld: readonly string[]) => Promise<string | null | undefined>
+  const organizationOf: Record<Exclude<Confined, 'own'>, OrganizationOf> = {
+    resource: async (id, withheld) => {
+      const { kind, organizationId } = await lapse.get(id)
+      return withheld.includes(kind) ? undefined : organizationId
+    },
     organization: async (id) => (await lapse.organizations.get(id)).id,
     membership: async (id) => (await lapse.memberships.get(id)).organizationId,
     endpoint: async (id) => (await lapse.webhookEndpoints.get(id)).organizationId,
@@ -76,12 +96,43 @@ export const guard = (scope: App, lapse: Lapse): void => {
     if (notCovered(who.apiToken.payload.scopes, [permitted.scope]).length > 0)
       throw forbidden(`This token lacks the scope ${permitted.scope}. Send one that has it.`)
     const bound = boundTo(request)
-    if (bound === undefined || permitted.confined === 'own') return
+    const withheld = withheldKinds(request)
+    if ((bound === undefined && withheld.length === 0) || permitted.confined === 'own') return
     if (!permitted.confined) throw forbidden('This takes a token that is not bound to an organization.')
     const params = request.params as { id: string }
-    const owner = await organizationOf[permitted.confined](params.id).catch(nobodys)
-    if (owner !== bound) params.id = randomUUID()
+    const owner = await organizationOf[permitted.confined](params.id, withheld).catch(nobodys)
+    if (owner === undefined || (bound !== undefined && owner !== bound)) params.id = randomUUID()
   })
+}
+
+/**
+ * The kinds whose rows are not there for this request, for its token lacks the scope of their area; none on the routes of one
+ * area, where the scope of that area says all.
+ */
+export const withheldKinds = ({ who, routeOptions }: FastifyRequest): readonly string[] => {
+  const [area, act] = routeOptions.config.permit?.scope.split(':') ?? []
+  if (who.is !== 'token' || area !== 'resources') return []
+  const { scopes } = who.apiToken.payload
+  const kinds = Object.entries(kindAreas)
+  return kinds.filter(([, own]) => notCovered(scopes, [`${own}:${act}`]).length > 0).map(([kind]) => kind)
+}
+
+/** For a filter of resources. */
+export const exceptWithheld = (request: FastifyRequest): { exceptKinds?: readonly string[] } => {
+  const exceptKinds = withheldKinds(request)
+  return exceptKinds.length > 0 ? { exceptKinds } : {}
+}
+
+/** Refuses to issue what the token has no scope for. @throws HttpError `forbidden` */
+export const requireKind = (request: FastifyRequest, kind: string, field: string): void => {
+  if (withheldKinds(request).includes(kind))
+    requireScope(request, `${kindAreas[kind as keyof typeof kindAreas]}:write`, field)
+}
+
+/** Refuses a token that lacks this scope; the root token has every one. `field`: what of the request requires it. */
+export const requireScope = ({ who }: FastifyRequest, scope: Scope | ExtraScope, field: string): void => {
+  if (who.is === 'root' || (who.is === 'token' && notCovered(who.apiToken.payload.scopes, [scope]).length === 0)) return
+  throw new HttpError('forbidden', { field, detail: `This takes the scope ${scope}. Send a token that has it.` })
 }
 
 const refuseUnlessOpen = (is: 'nobody' | 'user', open: 'users' | 'somebody' | 'anybody' | undefined): void => {

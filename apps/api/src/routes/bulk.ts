@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { BulkResult } from 'lapse'
 import { z } from 'zod'
-import { ownOrganizationId, permit } from '../http/access.ts'
+import { exceptWithheld, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { lifetime, lifetimeOf, reason, text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
@@ -80,7 +80,7 @@ const bulkOut = (result: BulkResult): z.infer<typeof BulkAnswer> => ({
 
 const filterOf = <F extends { organization_id?: string | undefined }>(request: FastifyRequest, sent: F) => {
   const { organization_id: asked, ...filter } = sent
-  return { ...filter, organizationId: ownOrganizationId(request, asked) }
+  return { ...filter, ...exceptWithheld(request), organizationId: ownOrganizationId(request, asked) }
 }
 
 const optionsOf = (

@@ -27,7 +27,7 @@ const callStatuses = ['active', 'expired', 'revoked', 'suspended'] as const
 const Schedule = z
   .strictObject({
     url: text(2_000).describe(
-      'Public and https, unless LAPSE_ALLOW_ADDRESSES says otherwise. Its query is kept sealed.',
+      'Public and https, unless LAPSE_ALLOW_ADDRESSES says otherwise, which is for organizations only when LAPSE_ALLOW_ADDRESSES_FOR names them. Its query is kept sealed.',
     ),
     method: z.enum(callMethods).optional().describe('`POST` unless you say otherwise.'),
     headers: z

@@ -1,6 +1,13 @@
 import { LapseError } from 'lapse'
 import { z } from 'zod'
-import { ownOrganization, ownOrganizationId, ownOrganizations, permit } from '../http/access.ts'
+import {
+  exceptWithheld,
+  ownOrganization,
+  ownOrganizationId,
+  ownOrganizations,
+  permit,
+  requireKind,
+} from '../http/access.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
 import { grace, lifetime, lifetimeOf, payload, start, startOf, text, uses } from '../http/input.ts'
@@ -77,6 +84,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
     },
     async (request, reply) => {
       const { kind, ...options } = optionsOf(request.body)
+      requireKind(request, kind, 'kind')
       const organization = await ownOrganization(lapse, request, options.organization)
       const issued = await once(request, reply, async (verbs) =>
         changedOut(await verbs.issue(kind, { ...options, organization }, byOf(request))),
@@ -102,6 +110,7 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
       },
     },
     async (request, reply) => {
+      for (const [i, { kind }] of request.body.items.entries()) requireKind(request, kind, `items.${i}.kind`)
       const ownOf = ownOrganizations(lapse, request)
       const drafts = await Promise.all(
         request.body.items.map(async (item) => {
@@ -121,7 +130,12 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
     {
       ...permit('resources', 'read', 'own'),
       schema: {
-        ...operation('resources', 'listResources', 'List resources', 'The newest first.'),
+        ...operation(
+          'resources',
+          'listResources',
+          'List resources',
+          'The newest first. Kinds that have an area of their own only with the scope of that area.',
+        ),
         querystring: ListQuery,
         response: {
           200: answer('A page.', z.object({ items: z.array(Resource), next_cursor: nextCursor, ...tally })),
@@ -132,7 +146,11 @@ export const resourceRoutes = (app: App, { lapse, once }: Context): void => {
     async (request) => {
       const { query } = request
       const { limit, cursor, count: counted, organization_id: organizationId, ...rest } = query
-      const filter = { ...rest, organizationId: ownOrganizationId(request, organizationId) }
+      const filter = {
+        ...rest,
+        ...exceptWithheld(request),
+        organizationId: ownOrganizationId(request, organizationId),
+      }
       const [rows, total] = await Promise.all([
         lapse.list(filter, pageOf(query)),
         counted ? lapse.tally(filter) : undefined,

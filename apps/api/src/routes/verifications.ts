@@ -1,6 +1,6 @@
 import { type By, canonicalAddress, LapseError, type Verbs } from 'lapse'
 import { z } from 'zod'
-import { permit } from '../http/access.ts'
+import { permit, requireScope } from '../http/access.ts'
 import { denied } from '../http/denied.ts'
 import { example } from '../http/described.ts'
 import { idempotent } from '../http/idempotency.ts'
@@ -20,7 +20,9 @@ const Request = z
     deliver: z
       .enum(delivers)
       .optional()
-      .describe('`mail` unless you say otherwise; `return` gives the token or the code to you, and no mail is sent.'),
+      .describe(
+        '`mail` unless you say otherwise; `return` gives the token or the code to you, and no mail is sent: that takes the scope `verifications:return`. Whoever has it can sign in as anybody.',
+      ),
     link: text(500).optional().describe('Your own page for the mail to lead to, with `{token}` in it.'),
   })
   .meta(example({ purpose: 'reset-password', email: 'ada@example.com', deliver: 'return' }))
@@ -45,7 +47,7 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
           'verifications',
           'requestVerification',
           'Have an address proven',
-          'By a link or a code. A new one takes the place of the one before for the same purpose and address.',
+          'By a link or a code. A new one takes the place of the one before for the same purpose and address. `deliver: return` also takes the scope `verifications:return`, which allows to sign in as anybody: give it only to the program that sends these mails itself.',
         ),
         headers: idempotent,
         body: Request,
@@ -57,6 +59,7 @@ export const verificationRoutes = (app: App, { once, redeem, mail }: PeopleConte
     },
     async (request, reply) => {
       const { deliver = 'mail', ...wanted } = request.body
+      if (deliver === 'return') requireScope(request, 'verifications:return', 'deliver')
       const { canonical } = canonicalAddress('email', wanted.email)
       let secret = {}
       const issue = () =>

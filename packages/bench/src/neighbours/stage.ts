@@ -40,6 +40,7 @@ export const onStage = <T>(
       LAPSE_SECRET: randomBytes(24).toString('hex'),
       LAPSE_CONFIG: fileURLToPath(new URL('./lapse.config.js', import.meta.url)),
       LAPSE_ALLOW_ADDRESSES: '127.0.0.0/8',
+      LAPSE_ALLOW_ADDRESSES_FOR: '*',
       BENCH_RECEIVER: receiver.url,
       SMTP_URL: mail.url,
       LAPSE_SWEEP_SECONDS: '15',

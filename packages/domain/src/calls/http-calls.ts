@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import type { Change, TimerState } from '../change.ts'
 import type { Sql } from '../database.ts'
+import { lockOrganization } from '../directory/organizations.ts'
 import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import type { By, End, IssueInput } from '../input.ts'
@@ -56,9 +57,11 @@ export class HttpCalls {
     const payload: HttpCallPayload = { method: call.method, url: publicPart(call.url), attempts, timeoutSeconds }
     const id = uuidv7()
     const enclosed = sealCall(secrets, id, call)
-    return this.#change(about.organization, ({ resources }) =>
-      resources.issue({ ...about, kind, id, payload, enclosed }, by),
-    )
+    return this.#change(about.organization, async ({ tx, resources }) => {
+      if (about.organization !== undefined && addresses.hasList)
+        addresses.for((await lockOrganization(tx, about.organization)).id).checkUrl(call.url)
+      return resources.issue({ ...about, kind, id, payload, enclosed }, by)
+    })
   }
 
   /** With the log of its attempts. @throws LapseError `not_found` */

@@ -21,6 +21,7 @@ export type InvitePayload = z.infer<typeof payload>
 export const invite = defineKind({
   name: 'invite',
   verbs: 'invites',
+  confidential: ['reference', 'subject'],
   payload,
   // One that makes somebody powerful is good for a day.
   lifetime: { default: '72h', defaultFor: ({ role }) => (role === 'member' ? undefined : '24h'), max: '7d' },

@@ -15,6 +15,8 @@ export type PromoCodePayload = z.infer<typeof payload>
 export const promoCode = defineKind({
   name: 'promo-code',
   verbs: 'promo-codes',
+  // It has the code in it.
+  confidential: ['reference'],
   payload,
   lifetime: { default: '30d', max: '365d' },
   reminders: [],

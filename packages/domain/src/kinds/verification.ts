@@ -50,6 +50,7 @@ export const verification = (options: VerificationOptions = {}) => {
   return defineKind({
     name: 'verification',
     verbs: 'verifications',
+    confidential: ['reference', 'subject'],
     payload,
     lifetime: { max: longest, defaultFor: ({ purpose }) => options[purpose] ?? usualLives[purpose] },
     reminders: [],

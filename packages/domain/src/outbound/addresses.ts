@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { validate as isUuid } from 'uuid'
 import { LapseError } from '../errors.ts'
 
 type Range = ReturnType<typeof ipaddr.parseCIDR>
@@ -14,7 +15,7 @@ const wireServer = ipaddr.IPv4.parse('168.63.129.16')
 const longestUrl = 2_000
 
 const notPublic =
-  'This address is not called, for it is not a public one. Give a public address, or let whoever runs Lapse name it in LAPSE_ALLOW_ADDRESSES.'
+  'This address is not called, for it is not a public one. Give a public address, or let the operator of Lapse allow it: LAPSE_ALLOW_ADDRESSES, and LAPSE_ALLOW_ADDRESSES_FOR for an organization.'
 const notEncrypted =
   'Give an address that begins with https://. Without encryption only those that LAPSE_ALLOW_ADDRESSES names are called.'
 
@@ -25,14 +26,37 @@ const notEncrypted =
  */
 export class Addresses {
   readonly #listed: readonly Range[]
+  /** Ids in lower case, or `*`. */
+  readonly #organizations: ReadonlySet<string>
 
-  /** @param listed addresses, and ranges such as `10.0.0.0/8`. @throws TypeError naming what is neither */
-  constructor(listed: readonly string[] = []) {
+  /**
+   * @param listed addresses, and ranges such as `10.0.0.0/8`
+   * @param options.organizations for whom the list is, besides the host: ids, or `*` for all organizations
+   * @throws TypeError naming what is neither
+   */
+  constructor(
+    listed: readonly string[] = [],
+    { organizations = [] }: { organizations?: readonly string[] | undefined } = {},
+  ) {
     this.#listed = listed.map((text) => {
       const range = rangeOf(text)
       if (!range) throw new TypeError(`${JSON.stringify(text)} is no address and no range of addresses`)
       return range
     })
+    const wrong = organizations.find((text) => !isOrganizationOrAll(text))
+    if (wrong !== undefined) throw new TypeError(`${JSON.stringify(wrong)} is no id of an organization, and not *`)
+    this.#organizations = new Set(organizations.map((text) => text.toLowerCase()))
+  }
+
+  /** Those that this organization may call; `null`: the host. The list is for the host, and for organizations that are named. */
+  for(organizationId: string | null): Addresses {
+    const isNamed = organizationId === null || this.#organizations.has('*') || this.#organizations.has(organizationId)
+    return isNamed || !this.hasList ? this : publicOnly
+  }
+
+  /** Whether anything but public addresses may be called. */
+  get hasList(): boolean {
+    return this.#listed.length > 0
   }
 
   /** Judges an address as the network has it, not a name. */
@@ -59,9 +83,7 @@ export class Addresses {
     const encrypted = url.protocol === 'https:'
     const known = knownAddresses(url)
     const possible =
-      known.length > 0
-        ? known.some((address) => this.mayCall(address, { encrypted }))
-        : encrypted || this.#listed.length > 0
+      known.length > 0 ? known.some((address) => this.mayCall(address, { encrypted })) : encrypted || this.hasList
     if (!possible) throw no(encrypted ? notPublic : notEncrypted)
     return url.href
   }
@@ -71,6 +93,11 @@ export class Addresses {
     return parsed !== undefined && this.#listed.some((range) => isWithin(parsed, range))
   }
 }
+
+const publicOnly = new Addresses()
+
+/** Whether it can stand in the list of whom that list is for. */
+export const isOrganizationOrAll = (text: string): boolean => text === '*' || isUuid(text)
 
 /** Whether it can stand in the list of what may be called. */
 export const isAddressRange = (text: string): boolean => rangeOf(text) !== undefined

@@ -30,6 +30,8 @@ export interface Which {
   readonly inviterId?: string | undefined
   /** Invites to one of these roles. */
   readonly roles?: readonly string[] | undefined
+  /** All kinds but these. */
+  readonly exceptKinds?: readonly string[] | undefined
   /** All but this one. */
   readonly except?: string | undefined
 }
@@ -54,6 +56,7 @@ const chosen = (which: Which): Fragment => sql`
   ${which.relation === undefined ? empty : sql`AND payload ->> 'relation' = ${which.relation}`}
   ${which.inviterId === undefined ? empty : sql`AND kind = 'invite' AND payload #>> '{inviter,id}' = ${which.inviterId}`}
   ${which.roles === undefined ? empty : sql`AND payload ->> 'role' = ANY (${which.roles}::text[])`}
+  ${which.exceptKinds === undefined ? empty : sql`AND kind <> ALL (${[...which.exceptKinds]}::text[])`}
   ${which.except === undefined ? empty : sql`AND id <> ${which.except}::uuid`}`
 
 /** What has not ended among them. */

@@ -1,5 +1,5 @@
 import type { Sql } from '../database.ts'
-import type { Kind, Payload } from '../kind.ts'
+import type { ConfidentialField, Kind, Payload } from '../kind.ts'
 import type { Registry } from '../registry.ts'
 import { among, columns, empty, type Fragment, nextReminder, now, type ResourceRow, sql } from './live.ts'
 import { type Cause, type Recorded, record } from './record.ts'
@@ -99,14 +99,20 @@ export const insertResources = (
     -- What carries a token is about a person: the address is in the row, and does not stay in the audit for good.
     SELECT i.*, i.issued_at AS at, 'issued' AS type, 'issued' AS occasion, NULL::lapse_status AS was,
       NULL::bigint AS lateness_ms, jsonb_build_object('after', jsonb_strip_nulls(jsonb_build_object('expires_at', i.expires_at,
-        'reference', CASE WHEN i.verifier IS NULL THEN i.reference END, 'scope', i.scope,
-        'organization_id', i.organization_id, 'subject', CASE WHEN i.verifier IS NULL THEN i.subject END))) AS data
+        'reference', CASE WHEN i.verifier IS NULL AND ${shown('reference', registry)} THEN i.reference END, 'scope', i.scope,
+        'organization_id', i.organization_id, 'subject', CASE WHEN i.verifier IS NULL AND ${shown('subject', registry)} THEN i.subject END))) AS data
     FROM inserted i
   ), ${record(cause, registry, kindsOf(drafts, registry), ['issued'], sealedOf(drafts))}
   SELECT j.refusal, ${columns(sql`m`, sql`m.at`)}, m.type, m.was AS "from", m.lateness_ms::float8 AS "latenessMs",
     m.at AS "eventAt", o.deliveries AS owed
   FROM judged j LEFT JOIN moved m ON m.id = j.id LEFT JOIN owed o ON o.resource_id = m.id
   ${several ? sql`ORDER BY j.ordinality` : empty}`)
+}
+
+/** Whether a kind lets this field of its resources stand in the audit. */
+const shown = (field: ConfidentialField, registry: Registry): Fragment => {
+  const kinds = registry.all.filter(({ confidential }) => confidential.includes(field))
+  return sql`i.kind <> ALL (${kinds.map(({ name }) => name)}::text[])`
 }
 
 /** Two bulks that want the same references wait for each other in one order, or they would deadlock. */

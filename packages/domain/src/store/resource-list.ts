@@ -25,6 +25,8 @@ export interface ResourceFilter {
   /** An organization's id. */
   readonly organizationId?: string | undefined
   readonly subject?: string | undefined
+  /** All kinds but these. */
+  readonly exceptKinds?: readonly string[] | undefined
 }
 
 /** Of access grants also their relation, which stands in the payload. */
@@ -72,9 +74,10 @@ const unswept = (lanes: readonly Status[]): Fragment[] => {
 const moved = ({ status, live }: Filter): boolean => status === 'expired' || status === 'grace' || live === false
 
 const conditionsOf = (filter: Filter): Fragment[] => {
-  const { kind, reference, scope, organizationId, subject, relation, status, live } = filter
+  const { kind, reference, scope, organizationId, subject, relation, status, live, exceptKinds } = filter
   return [
     kind !== undefined && sql`r.kind = ${kind}`,
+    exceptKinds !== undefined && sql`r.kind <> ALL (${[...exceptKinds]}::text[])`,
     reference !== undefined && sql`r.reference = ${reference}`,
     scope !== undefined && sql`r.scope = ${scope}`,
     organizationId !== undefined && sql`r.organization_id = ${organizationId}::uuid`,
@@ -89,7 +92,11 @@ const conditionsOf = (filter: Filter): Fragment[] => {
  * In which of these lanes there are which kinds, of all or of an organization: one look at the index for each. It is written
  * over all the columns in front, as a stretch is.
  */
-const kindsIn = (lanes: readonly Status[], organizationId: string | undefined): Fragment => {
+const kindsIn = (
+  lanes: readonly Status[],
+  organizationId: string | undefined,
+  exceptKinds: readonly string[],
+): Fragment => {
   const owner = sql`${organizationId ?? null}::uuid`
   const [column, value, within] =
     organizationId === undefined
@@ -107,7 +114,7 @@ const kindsIn = (lanes: readonly Status[], organizationId: string | undefined): 
       JOIN LATERAL (${next(sql`w.lane`, sql`''`)}) n ON ${same(sql`w.lane`)}
       UNION ALL
       SELECT g.lane, n.kind FROM kinds g JOIN LATERAL (${next(sql`g.lane`, sql`g.kind`)}) n ON ${same(sql`g.lane`)}
-    ) SELECT lane, kind FROM kinds)`
+    ) SELECT lane, kind FROM kinds WHERE kind <> ALL (${[...exceptKinds]}::text[]))`
 }
 
 /** What has been granted to one on one and has not ended: a few relations, by an index of their own. */
@@ -117,15 +124,19 @@ const standing = (scope: string, subject: string): Fragment =>
 
 /** From the narrowest to the widest; the last has every row. */
 const waysTo = (filter: Filter): Way[] => {
-  const { kind, status, live, reference, scope, organizationId, subject } = filter
+  const { kind, status, live, reference, scope, organizationId, subject, exceptKinds = [] } = filter
   const match = conditionsOf(filter)
   const without = (...names: (keyof Filter)[]) =>
     conditionsOf(Object.fromEntries(Object.entries(filter).filter(([name]) => !names.includes(name as keyof Filter))))
   const lanes = status !== undefined ? lanesOf[status] : live === undefined ? everyLane : live ? liveLanes : overLanes
-  const byLane = status !== undefined || live !== undefined
+  const byClock = status !== undefined || live !== undefined
+  // Kind by kind, for the pages of those that are left stay full however many rows of the others lie between them.
+  const byLane = byClock || (kind === undefined && exceptKinds.length > 0)
   const inKind = kind === undefined ? sql`l.kind` : sql`${kind}::text`
   const lanesIn = (organizationId?: string) =>
-    kind === undefined ? kindsIn(lanes, organizationId) : sql`(SELECT unnest(${[...lanes]}::lapse_status[]) AS lane)`
+    kind === undefined
+      ? kindsIn(lanes, organizationId, exceptKinds)
+      : sql`(SELECT unnest(${[...lanes]}::lapse_status[]) AS lane)`
   const besides = moved(filter) ? { besides: unswept(lanes) } : {}
   const one = (column: Fragment, value: Fragment, where: Fragment | undefined, name: keyof Filter): Way => ({
     columns: [column],
@@ -160,7 +171,7 @@ const waysTo = (filter: Filter): Way[] => {
   // In a burst, thousands stand in the lane of what is active that are over and not advanced yet. Nothing else is in the way.
   const served = ways.find((way) => way.lanes !== undefined)
   const burst =
-    byLane && !moved(filter) && [reference, scope, subject, filter.relation].every((one) => one === undefined)
+    byClock && !moved(filter) && [reference, scope, subject, filter.relation].every((one) => one === undefined)
   if (burst && served) return [...ways, { ...served, looks: inBurst }]
   if (byLane) return ways
   if (kind !== undefined) ways.push(one(sql`r.kind`, inKind, undefined, 'kind'))
@@ -184,8 +195,9 @@ export const listResources = (
   filter: Filter,
   { before, limit }: { before?: string | undefined; limit: number },
   /** By the names that the caller has for the filters. */
-  named: object = filter,
+  named: object = { ...filter, exceptKinds: undefined },
 ): Promise<SeenRow[]> => {
+  if (isEmpty(filter)) return Promise.resolve([])
   const below = [before === undefined ? greatestUuid : sql`${before}::uuid`]
   return listAlong(db, listed, waysTo(filter), { ...everything, below, limit }, named, advice)
 }
@@ -206,5 +218,7 @@ export const walkResources = (
 }
 
 /** How many there are, counted as far as is bounded. */
-export const countResources = (db: Sql, filter: Filter): Promise<Count> =>
-  countAlongAny(db, listed, waysTo(filter), everything)
+export const countResources = async (db: Sql, filter: Filter): Promise<Count> =>
+  isEmpty(filter) ? { count: 0, atLeast: false } : countAlongAny(db, listed, waysTo(filter), everything)
+
+const isEmpty = ({ kind, exceptKinds = [] }: Filter): boolean => kind !== undefined && exceptKinds.includes(kind)

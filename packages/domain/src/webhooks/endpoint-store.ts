@@ -66,6 +66,7 @@ export const readEndpoint = (db: Sql, id: string) => read<WebhookEndpoint>(db, i
 
 /** What the sender opens. */
 export interface SealedEndpoint {
+  readonly organizationId: string | null
   readonly url: string
   readonly sealed: Uint8Array
   /** Whether the secret before this one signs too. */
@@ -74,7 +75,8 @@ export interface SealedEndpoint {
 
 const overlaps = sql`coalesce(previous_until > ${now}, false) AS overlaps`
 
-export const readSealed = (db: Sql, id: string) => read<SealedEndpoint>(db, id, sql`url, sealed, ${overlaps}`, empty)
+export const readSealed = (db: Sql, id: string) =>
+  read<SealedEndpoint>(db, id, sql`url, organization_id AS "organizationId", sealed, ${overlaps}`, empty)
 
 /** Held until the commit. */
 export const lockEndpoint = (tx: Sql, id: string) =>

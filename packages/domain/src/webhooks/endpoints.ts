@@ -84,6 +84,7 @@ export class WebhookEndpoints {
     }
     const { value } = await this.#ground.locking(organization ?? 'webhook endpoints').commit(async ({ tx }) => {
       const organizationId = organization === undefined ? null : (await lockOrganization(tx, organization)).id
+      addresses.for(organizationId).checkUrl(terms.url)
       if (organizationId === null) await queueForUnbound(tx)
       const limit = organizationId === null ? mostEndpoints.unbound : mostEndpoints.organization
       if ((await countEndpoints(tx, organizationId)) >= limit)
@@ -125,6 +126,7 @@ export class WebhookEndpoints {
     }
     const { value } = await this.#ground.locking(id).commit(async ({ tx }) => {
       const was = existing(await lockEndpoint(tx, id))
+      if (wanted.url !== undefined) addresses.for(was.organizationId).checkUrl(wanted.url)
       const events = changes.events && { events: eventsOf(changes.events, was.organizationId !== null && forAll) }
       const is = { ...was, ...wanted, ...events }
       if (headers) is.sealed = seal(secrets, id, { ...open(secrets, id, was.sealed), headers })

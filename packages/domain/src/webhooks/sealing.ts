@@ -26,6 +26,8 @@ export const open = (secrets: Secrets, id: string, sealed: Uint8Array): Sealed =
 
 /** What a sender needs, read at each attempt. */
 export interface Sending {
+  /** Whose it is; `null`: the host's. */
+  readonly organizationId: string | null
   readonly url: string
   /** All that sign: the current one, and the one before while it is good. */
   readonly secrets: readonly string[]
@@ -38,5 +40,5 @@ export const sendingTo = async (db: Sql, secrets: Secrets, id: string): Promise<
   if (!endpoint) return undefined
   const { secret, previous, headers } = open(secrets, id, endpoint.sealed)
   const before = endpoint.overlaps && previous !== undefined ? [previous] : []
-  return { url: endpoint.url, secrets: [secret, ...before], headers }
+  return { organizationId: endpoint.organizationId, url: endpoint.url, secrets: [secret, ...before], headers }
 }

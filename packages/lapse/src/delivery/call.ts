@@ -13,7 +13,15 @@ export const callSender =
     const { id, attempt, share } = claim.delivery
     const numbered = withDefault(call.headers, 'Lapse-Attempt', String(attempt))
     const headers = withDefault(numbered, 'Idempotency-Key', id)
-    const called = await send({ ...call, headers, timeoutMs, signal, share, beforeLastByte })
+    const called = await send({
+      ...call,
+      organizationId: row.organizationId,
+      headers,
+      timeoutMs,
+      signal,
+      share,
+      beforeLastByte,
+    })
     return answered(called, excerpt(called.text, secretsOf(call)), { isFinal })
   }
 

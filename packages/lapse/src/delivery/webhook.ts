@@ -11,10 +11,11 @@ export const webhookSender =
     const { id, target, startedAt, share } = claim.delivery
     const endpoint = await domain.endpoints.forSending(target)
     if (!endpoint) throw new GiveUp('Its endpoint has been deleted.')
-    const { url, secrets, headers } = endpoint
+    const { organizationId, url, secrets, headers } = endpoint
     const body = JSON.stringify(messageOf(domain, claim))
     const timestamp = String(Math.floor(startedAt.getTime() / 1_000))
     const called = await call({
+      organizationId,
       url,
       method: 'POST',
       headers: {
@@ -46,6 +47,7 @@ const messageOf = (domain: Domain, { about, delivery }: Claim) => {
   if ('notice' in about) return { type: about.notice.type, timestamp: delivery.createdAt, data: about.notice.data }
   const { row, event } = about
   const resource = domain.seen(row)
+  const confidential = domain.registry.find(row.kind)?.confidential ?? []
   return {
     type: `${resource.kind}.${event.type}`,
     timestamp: event.at,
@@ -64,10 +66,10 @@ const messageOf = (domain: Domain, { about, delivery }: Claim) => {
         kind: resource.kind,
         status: resource.status,
         word: resource.word,
-        reference: resource.reference,
+        ...(!confidential.includes('reference') && { reference: resource.reference }),
         scope: resource.scope,
         organization_id: resource.organizationId,
-        subject: resource.subject,
+        ...(!confidential.includes('subject') && { subject: resource.subject }),
         version: resource.version,
         issued_at: resource.issuedAt,
         expires_at: resource.expiresAt,

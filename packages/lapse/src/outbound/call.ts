@@ -14,6 +14,8 @@ export interface Call {
   /** For all of it, the last byte of the answer included; 15 seconds unless said otherwise. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Whose call it is, and so which addresses it may go to; `null`: the host's own. */
+  readonly organizationId: string | null
   /** Who shares the lookups of names: an organization's id. Default: `host`. */
   readonly share?: string | undefined
   /**
@@ -73,8 +75,9 @@ const longestHeaders = 16 * 1024
  * goes to one of those and nowhere else. No redirect is followed, no proxy is asked, no connection is used twice.
  */
 export const createCaller =
-  (addresses: Addresses, resolve: Resolve = createResolver()): Caller =>
+  (allAddresses: Addresses, resolve: Resolve = createResolver()): Caller =>
   async (call) => {
+    const addresses = allAddresses.for(call.organizationId)
     const timeoutMs = call.timeoutMs ?? 15_000
     const late = AbortSignal.timeout(timeoutMs)
     const signal = call.signal ? AbortSignal.any([late, call.signal]) : late

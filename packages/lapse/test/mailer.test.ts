@@ -136,8 +136,15 @@ describe('a mail server', () => {
     ['data', 554, true],
     ['data', 452, false],
     ['sender', 550, false],
-  ] as const)('that refuses a %s with %i: final is %s', async (what, code, final) => {
-    sink.refuse = (about) => (about[what] === undefined ? undefined : code)
+    ['recipient', '550 5.7.1 blocked', false],
+    ['recipient', '550 5.1.1 unknown', true],
+    ['data', '554 5.7.26 not authenticated', false],
+    ['data', '550 5.1.1 unknown', true],
+    ['sender', '550 5.1.8 unknown domain', false],
+    ['sender', '550 5.1.1 unknown', true],
+  ] as const)('that refuses a %s with %s: final is %s', async (what, reply, final) => {
+    const code = Number.parseInt(String(reply), 10)
+    sink.refuse = (about) => (about[what] === undefined ? undefined : reply)
     const failure = await failureOf('gone@example.com')
     sink.refuse = () => undefined
     expect(failure).toBeInstanceOf(FailedError)

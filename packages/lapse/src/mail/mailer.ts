@@ -6,6 +6,7 @@ import { createResolver, type Resolve } from '../outbound/resolve.ts'
 import { connectBy } from './connect.ts'
 import { holdLastByte, type LastByte } from './last-byte.ts'
 import type { Rendered } from './letter.ts'
+import { judgeReply } from './smtp-reply.ts'
 
 export interface MailOptions {
   /** `smtp://user:password@host:port`, as nodemailer has it, or a transport of one's own. */
@@ -185,7 +186,6 @@ interface Failure extends Error {
 /** The other side did not answer at all: not the connection, the greeting, the encryption, or a command. */
 const connectionCodes = new Set(['ECONNECTION', 'ETIMEDOUT', 'ESOCKET', 'EDNS', 'ETLS', 'EPROTOCOL', 'EPROXY'])
 
-/** A 5xx about the recipient or the message is final; one about our own login or address is not: someone will mend it. */
 const failureOf = (error: Failure, sent: boolean): Error => {
   const { responseCode, code = '', command } = error
   if (responseCode === undefined) {
@@ -197,9 +197,13 @@ const failureOf = (error: Failure, sent: boolean): Error => {
     if (isUnreachable(error) || !connectionCodes.has(code)) return error
     return new UnreachableError(`The mail server does not answer. ${error.message}`, { cause: error })
   }
-  const final = responseCode >= 500 && refusals.has(code) && command !== 'MAIL FROM'
-  const answer = { code: responseCode, answer: error.response }
-  return new FailedError(error.message, answer, { final, unreachable: responseCode === 421 || command === 'CONN' })
+  const { response = String(responseCode) } = error
+  return new FailedError(
+    error.message,
+    { code: responseCode, answer: error.response },
+    {
+      ...judgeReply({ code: responseCode, text: response, command }),
+      unreachable: responseCode === 421 || command === 'CONN',
+    },
+  )
 }
-
-const refusals = new Set(['EENVELOPE', 'EMESSAGE'])

@@ -114,6 +114,22 @@ export const outbound = [
     test: ['packages/lapse/test/refused-mail.test.ts', 'after the last of the usual attempts'],
   },
   {
+    name: 'one-address-rule',
+    guard: 'An address is judged by one rule, wherever it comes in',
+    file: 'apps/api/src/routes/trials.ts',
+    find: 'email: emailAddress.optional()',
+    put: 'email: text(254).optional()',
+    test: ['apps/api/test/email-addresses.test.ts', 'has the schema of all addresses'],
+  },
+  {
+    name: 'recipient-in-dns-form',
+    guard: 'The domain of a recipient goes to the mail server as DNS has it',
+    file: mailer,
+    find: "return ascii === '' ? undefined : `${to.slice(0, at)}${ascii}`",
+    put: "return ascii === '' ? undefined : to",
+    test: ['packages/lapse/test/mailer.test.ts', 'for an address goes there'],
+  },
+  {
     name: 'private-addresses',
     guard: 'Only public addresses are called, and those of the list',
     file: 'packages/domain/src/outbound/addresses.ts',

@@ -10,7 +10,7 @@ export type { Change, TimerState, Told } from './change.ts'
 export type { Cleaned, CleanupOptions } from './cleanup.ts'
 export { isUnavailable } from './database.ts'
 export { withDeadline } from './deadline.ts'
-export { type Address, canonicalAddress } from './directory/address.ts'
+export { type Address, canonicalAddress, emailAddress } from './directory/address.ts'
 export type { Membership, MembershipFilter, MembershipInput, MembershipOptions } from './directory/memberships.ts'
 export type {
   Befallen,

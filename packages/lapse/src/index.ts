@@ -46,6 +46,7 @@ export {
   type Event,
   type EventFilter,
   type EventType,
+  emailAddress,
   endpointEvents,
   endpointStatuses,
   type Forecast,

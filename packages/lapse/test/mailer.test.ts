@@ -79,6 +79,8 @@ describe('what others chose', () => {
     'ada@example.com@evil.example',
     'ada(comment)@example.com',
     'ada\u0000@example.com',
+    'ada\u202e@example.com',
+    'ada@example.com/x',
     `${'a'.repeat(65)}@example.com`,
     'nobody',
     '@example.com',
@@ -94,9 +96,14 @@ describe('what others chose', () => {
     ['ada@example.com', 'ada@example.com'],
     ["o'neil+a.b_c-d=e@example.com", "o'neil+a.b_c-d=e@example.com"],
     ['ada@bücher.example', 'ada@bücher.example'],
+    ['a/b@example.com', 'a/b@example.com'],
+    ['info&x@example.com', 'info&x@example.com'],
+    ["!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"],
     ['root@localhost', 'root@localhost'],
   ])('for an address goes there: %s', async (to, recipient) => {
-    expect((await sent({ to })).arrived.to).toEqual([recipient])
+    const { arrived, head } = await sent({ to })
+    expect(arrived.to).toEqual([recipient])
+    expect(head).toContain(`\r\nTo: ${to.replace('bücher', 'xn--bcher-kva')}\r\n`)
   })
 
   it.each([

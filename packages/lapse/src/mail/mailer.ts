@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url'
 import { type Answer, GiveUp } from '@lapse/domain'
 import { createTransport, type Transporter } from 'nodemailer'
 import { ConfigError } from '../config.ts'
@@ -130,11 +131,13 @@ export const createMailer = ({
 
   return {
     send: async ({ to, id, subject, text, html, unsubscribe }, options = {}) => {
-      if (!address.test(to)) throw new GiveUp(`${JSON.stringify(to)} is not one e-mail address.`)
+      const recipient = asAscii(to)
+      if (!address.test(to) || recipient === undefined)
+        throw new GiveUp(`${JSON.stringify(to)} is not one e-mail address.`)
       const mail = {
         // As objects, so that nothing in an address or a name is taken for another address or a header.
         from: sender,
-        to: { name: '', address: to },
+        to: { name: '', address: recipient },
         subject,
         text,
         html,
@@ -150,7 +153,14 @@ export const createMailer = ({
 }
 
 /** One address, and nothing that could be read as a second one, as a name or as a header. */
-const address = /^[^\s\p{Cc}<>()[\]",:;@\\]{1,64}@[^\s\p{Cc}<>()[\]",:;@\\]{1,253}$/u
+const address = /^[^\s\p{Cc}\p{Cf}<>()[\]",:;@\\]{1,64}@[\p{L}\p{N}\p{M}.-]{1,253}$/u
+
+/** With its domain as DNS has it: a server needs no SMTPUTF8 for that. */
+const asAscii = (to: string): string | undefined => {
+  const at = to.lastIndexOf('@') + 1
+  const ascii = domainToASCII(to.slice(at))
+  return ascii === '' ? undefined : `${to.slice(0, at)}${ascii}`
+}
 
 /** @throws ConfigError */
 const senderOf = (from: string): { name: string; address: string } => {

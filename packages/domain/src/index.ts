@@ -132,6 +132,7 @@ export type { Owed } from './store/record.ts'
 export type { ResourceFilter } from './store/resource-list.ts'
 export type { Suppression, SuppressionFilter, SuppressionReason } from './suppressions.ts'
 export { wordsOf } from './text.ts'
+export { normalizeTyped } from './typed.ts'
 export {
   type EndpointEvent,
   type EndpointStatus,

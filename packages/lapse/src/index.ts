@@ -87,6 +87,7 @@ export {
   type MembershipFilter,
   type MembershipInput,
   type MembershipOptions,
+  normalizeTyped,
   notCovered,
   type Organization,
   type OrganizationChanges,

@@ -1,11 +1,11 @@
-import { defineConfig, defineKind, GiveUp, TryAgain, usualLetter } from 'lapse'
+import { defineConfig, defineKind, emailAddress, GiveUp, TryAgain, usualLetter } from 'lapse'
 import { z } from 'zod'
 
 export default defineConfig({
   kinds: [
     defineKind({
       name: 'guest-pass',
-      payload: z.strictObject({ email: z.email().optional() }),
+      payload: z.strictObject({ email: emailAddress.optional() }),
       lifetime: { default: '8h', min: '1m', max: '30d' }, // from the issue to the end, all renewals included; see below
       grace: '10m', // none by default
       reminders: ['1h'], // ['3d', '1d'] by default

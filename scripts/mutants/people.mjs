@@ -22,6 +22,22 @@ export const people = [
     test: ['packages/domain/test/secret.unit.test.ts', 'the comparison'],
   },
   {
+    name: 'typed-secrets-count',
+    guard: 'However a secret is typed, it counts as one for the limits of guessing',
+    file: 'apps/api/src/http/redemption.ts',
+    find: 'exec(normalizeTyped(token))',
+    put: 'exec(token)',
+    test: ['apps/api/test/typed-secrets.test.ts', 'counts as one secret'],
+  },
+  {
+    name: 'typed-secrets-in-logs',
+    guard: 'However a token is written in an address, the log does not have it',
+    file: 'apps/api/src/log.ts',
+    find: ".replace(typedToken, '$1…')",
+    put: '',
+    test: ['apps/api/test/typed-secrets.test.ts', 'stands in no log'],
+  },
+  {
     name: 'checksum',
     guard: 'What only looks like a token is told by its checksum',
     file: 'packages/domain/src/secret.ts',

@@ -10,7 +10,7 @@ export type { Change, TimerState, Told } from './change.ts'
 export type { Cleaned, CleanupOptions } from './cleanup.ts'
 export { isUnavailable } from './database.ts'
 export { withDeadline } from './deadline.ts'
-export { type Address, canonicalAddress } from './directory/address.ts'
+export { type Address, canonicalAddress, emailAddress } from './directory/address.ts'
 export type { Membership, MembershipFilter, MembershipInput, MembershipOptions } from './directory/memberships.ts'
 export type {
   Befallen,
@@ -133,6 +133,7 @@ export type { Owed } from './store/record.ts'
 export type { ResourceFilter } from './store/resource-list.ts'
 export type { Suppression, SuppressionFilter, SuppressionReason } from './suppressions.ts'
 export { wordsOf } from './text.ts'
+export { normalizeTyped } from './typed.ts'
 export {
   type EndpointEvent,
   type EndpointStatus,

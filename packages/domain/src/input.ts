@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid'
+import { emailAddress } from './directory/address.ts'
 import { LapseError } from './errors.ts'
 import type { Kind, Payload } from './kind.ts'
 import type { LifetimeRefusal } from './lifecycle.ts'
@@ -76,7 +77,7 @@ export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => 
     subject,
     payload,
     // It stands in an index: one that is too long would fail the transitions of its whole batch, for good.
-    contact: storableText(`${path}payload`, kind.contact?.({ payload, subject })),
+    contact: storableText(`${path}payload`, asKept(kind.contact?.({ payload, subject }))),
     maxUses: usesOf(input.maxUses, maxUses, `${path}max_uses`),
     maxUsesEach: usesOf(input.maxUsesEach, maxUses, `${path}max_uses_each`, null),
     ...startOf(input, path),
@@ -93,6 +94,10 @@ export const draftOf = (kind: Kind, input: ProvenInput, path: string): Draft => 
     enclosed: input.enclosed?.toString('base64') ?? null,
   }
 }
+
+/** An address of the internet as all entrances keep it. A kind may write to another, such as root@localhost. */
+const asKept = (contact: string | undefined): string | undefined =>
+  contact === undefined ? undefined : (emailAddress.safeParse(contact).data ?? contact)
 
 const usesOf = (given: number | undefined, most: number | null, field: string, otherwise = most): number | null => {
   if (given === undefined) return otherwise

@@ -49,11 +49,22 @@ export const suppress = async (
   reason: SuppressionReason,
   detail: string | undefined,
 ): Promise<void> => {
+  await db.$executeRaw(suppressing(address, reason, detail, sql`(VALUES (true)) AS always`))
+}
+
+/** The statement that does so if there is a row in `source`. */
+export const suppressing = (
+  address: string,
+  reason: SuppressionReason,
+  detail: string | undefined,
+  source: Fragment,
+): Fragment => {
   const forms = formsOf(address)
-  await db.$executeRaw(sql`
+  return sql`
     INSERT INTO mail_suppression (address, spelled, reason, detail, at)
-    VALUES (${forms.address}, ${forms.spelled}, ${reason}, ${detail === undefined ? null : storableStart(detail, 500)}, ${now})
-    ON CONFLICT (address, reason) DO NOTHING`)
+    SELECT ${forms.address}, ${forms.spelled}, ${reason}, ${detail === undefined ? null : storableStart(detail, 500)}, ${now}
+    FROM ${source} LIMIT 1
+    ON CONFLICT (address, reason) DO NOTHING`
 }
 
 /**

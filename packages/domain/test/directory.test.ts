@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { canonicalAddress } from '../src/directory/address.ts'
+import { canonicalAddress, emailAddress } from '../src/directory/address.ts'
 import { ensureUser, verifyUser } from '../src/directory/users.ts'
 import type { Work } from '../src/ground.ts'
 import { HookBudget } from '../src/hook-budget.ts'
@@ -66,6 +66,10 @@ describe('an address', () => {
     ['ada@BÜCHER.example', 'ada@bücher.example', 'ada@xn--bcher-kva.example'],
     ['ada@bu\u0308cher.example', 'ada@bücher.example', 'ada@xn--bcher-kva.example'],
     ['ada@xn--bcher-kva.example', 'ada@xn--bcher-kva.example', 'ada@xn--bcher-kva.example'],
+    ['a/b@example.com', 'a/b@example.com', 'a/b@example.com'],
+    ['Info&X@example.com', 'Info&X@example.com', 'info&x@example.com'],
+    ['user=tag@münchen.example', 'user=tag@münchen.example', 'user=tag@xn--mnchen-3ya.example'],
+    ["!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"],
     ['ada@пример.рф', 'ada@пример.рф', 'ada@xn--e1afmkfd.xn--p1ai'],
     // Shown, and sent to, as what it is compared as: nobody gets a mail that proves another's address.
     ['ada@ｅｘａｍｐｌｅ.com', 'ada@example.com', 'ada@example.com'],
@@ -87,18 +91,30 @@ describe('an address', () => {
     ],
     ...['ada@[127.0.0.1]', 'Ada <ada@example.com>', 'ada@example.com\r\nBcc: eve@example.com', 'ada\0@example.com'],
     ...['ada@example.com,eve@example.com', 'ada@\ud800example.com', `${'a'.repeat(245)}@example.com`],
-    ...[`ada@${'ü'.repeat(61)}.example`],
+    ...[`ada@${'ü'.repeat(61)}.example`, `${'a'.repeat(65)}@example.com`, 'ada.@example.com', 'adä@example.com'],
+    ...[
+      '"ada l"@example.com',
+      'a(b)@example.com',
+      'ada\u202e@example.com',
+      'ada@exam\u200bple.com',
+      'a\u00a0b@example.com',
+    ],
   ])('%j is refused', (given) => {
     expect(() => canonicalAddress('email', given)).toThrow(expect.objectContaining({ code: 'invalid', field: 'email' }))
   })
 
   it('has at most 254 characters, also as it is compared', () => {
-    const domain = `${'d'.repeat(60)}.example.com`
+    const domain = `${'d'.repeat(60)}.${'e'.repeat(60)}.${'f'.repeat(60)}.example.com`
     const fits = `${'a'.repeat(254 - domain.length - 1)}@${domain}`
     expect(canonicalAddress('email', fits).email).toBe(fits)
     expect(() => canonicalAddress('email', `a${fits}`)).toThrow()
-    const wide = `${'a'.repeat(200)}@${'ü.'.repeat(10)}example`
+    const wide = `${'a'.repeat(60)}@${'ü.'.repeat(30)}example`
     expect(() => canonicalAddress('email', wide)).toThrow()
+  })
+
+  it('in a schema is kept the same way, and once more is the same', () => {
+    const kept = emailAddress.parse('  Ada/L@BÜCHER.example ')
+    expect([kept, emailAddress.parse(kept)]).toEqual(['Ada/L@bücher.example', 'Ada/L@bücher.example'])
   })
 })
 

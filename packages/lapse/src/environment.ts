@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { isAddressRange, isOrganizationOrAll } from '@lapse/domain'
+import { emailAddress, isAddressRange, isOrganizationOrAll } from '@lapse/domain'
 import { mostShards, readRedisUrl } from '@lapse/queue'
 import { z } from 'zod'
 import type { LapseConfig } from './config.ts'
@@ -172,7 +172,11 @@ export const commonVariables = {
   } satisfies Variable,
   LAPSE_HORIZON_HOURS: variable.optionalWhole(1, 87_600, '24'),
   LAPSE_OPERATOR_EMAIL: {
-    schema: z.email('is not an address').optional(),
+    schema: z
+      .string()
+      .refine((text) => emailAddress.safeParse(text).success, 'is not an address')
+      .overwrite((text) => emailAddress.safeParse(text).data ?? text)
+      .optional(),
     example: 'ops@example.com',
   } satisfies Variable<string | undefined>,
   LAPSE_WATCH_SECONDS: variable.whole(60, 1, 3_600),

@@ -79,6 +79,8 @@ describe('what others chose', () => {
     'ada@example.com@evil.example',
     'ada(comment)@example.com',
     'ada\u0000@example.com',
+    'ada\u202e@example.com',
+    'ada@example.com/x',
     `${'a'.repeat(65)}@example.com`,
     'nobody',
     '@example.com',
@@ -94,9 +96,14 @@ describe('what others chose', () => {
     ['ada@example.com', 'ada@example.com'],
     ["o'neil+a.b_c-d=e@example.com", "o'neil+a.b_c-d=e@example.com"],
     ['ada@bücher.example', 'ada@bücher.example'],
+    ['a/b@example.com', 'a/b@example.com'],
+    ['info&x@example.com', 'info&x@example.com'],
+    ["!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"],
     ['root@localhost', 'root@localhost'],
   ])('for an address goes there: %s', async (to, recipient) => {
-    expect((await sent({ to })).arrived.to).toEqual([recipient])
+    const { arrived, head } = await sent({ to })
+    expect(arrived.to).toEqual([recipient])
+    expect(head).toContain(`\r\nTo: ${to.replace('bücher', 'xn--bcher-kva')}\r\n`)
   })
 
   it.each([
@@ -136,8 +143,15 @@ describe('a mail server', () => {
     ['data', 554, true],
     ['data', 452, false],
     ['sender', 550, false],
-  ] as const)('that refuses a %s with %i: final is %s', async (what, code, final) => {
-    sink.refuse = (about) => (about[what] === undefined ? undefined : code)
+    ['recipient', '550 5.7.1 blocked', false],
+    ['recipient', '550 5.1.1 unknown', true],
+    ['data', '554 5.7.26 not authenticated', false],
+    ['data', '550 5.1.1 unknown', true],
+    ['sender', '550 5.1.8 unknown domain', false],
+    ['sender', '550 5.1.1 unknown', true],
+  ] as const)('that refuses a %s with %s: final is %s', async (what, reply, final) => {
+    const code = Number.parseInt(String(reply), 10)
+    sink.refuse = (about) => (about[what] === undefined ? undefined : reply)
     const failure = await failureOf('gone@example.com')
     sink.refuse = () => undefined
     expect(failure).toBeInstanceOf(FailedError)

@@ -30,8 +30,8 @@ export interface MailSink {
   readonly connections: number
   /** Called as soon as a mail is accepted, before its sender is told so. */
   onMail: (mail: SunkMail) => void
-  /** The code that a recipient, a sender or a message is refused with; `undefined`: it is welcome. */
-  refuse: (about: { recipient?: string; sender?: string; data?: string }) => number | undefined
+  /** The code, or the whole reply, that a recipient, a sender or a message is refused with; `undefined`: it is welcome. */
+  refuse: (about: { recipient?: string; sender?: string; data?: string }) => number | string | undefined
   /** Awaited before the answer of each phase. A mail whose answer waits is in `mails` already. */
   beforeAnswer: (phase: MailPhase) => Promise<void> | undefined
   /** Cuts all connections at once. */
@@ -51,11 +51,15 @@ export const mailSink = async ({ tls, acceptMs = 0 }: MailSinkOptions = {}): Pro
   const seen: SunkMail[] = []
   const clock = stopwatch()
   const refusal = (about: Parameters<MailSink['refuse']>[0]) => {
-    const code = sink.refuse(about)
-    return code === undefined ? undefined : Object.assign(new Error('refused by the test'), { responseCode: code })
+    const reply = sink.refuse(about)
+    if (reply === undefined) return undefined
+    const [, code, text] = /^(\d{3})(?: (.*))?$/.exec(String(reply)) ?? []
+    return Object.assign(new Error(text ?? 'refused by the test'), { responseCode: Number(code) })
   }
   const server = new SMTPServer({
     authOptional: true,
+    // A reply says what its test wants it to, and nothing more.
+    hideENHANCEDSTATUSCODES: true,
     ...(tls ? { ...selfSigned, secure: tls === 'at once' } : { disabledCommands: ['STARTTLS'] }),
     disableReverseLookup: true,
     onConnect: async (_, done) => {

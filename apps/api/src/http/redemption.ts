@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
-import { type ErrorCode, LapseError } from 'lapse'
+import { type ErrorCode, LapseError, normalizeTyped } from 'lapse'
 import type { Metrics } from '../metrics.ts'
 import type { Limits } from './limits.ts'
 import { isHost } from './who.ts'
@@ -57,4 +57,5 @@ export type Redeem = ReturnType<typeof createRedeem>
 const undone: Partial<Record<ErrorCode, string>> = { seats_taken: 'full', unverified_address: 'unverified' }
 
 /** For what is no token of ours one that nobody else has: it harms no owner, and is asked for as long. */
-export const selectorOf = (token: string): string => /^lps_[a-z-]+_([0-9A-Za-z]{16})/.exec(token)?.[1] ?? randomUUID()
+export const selectorOf = (token: string): string =>
+  /^lps_[a-z-]+_([0-9A-Za-z]{16})/.exec(normalizeTyped(token))?.[1] ?? randomUUID()

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LapseError } from 'lapse'
+import { LapseError, normalizeTyped } from 'lapse'
 import { z } from 'zod'
 import type { Limits } from '../http/limits.ts'
 import { denialFloorMs } from '../http/redemption.ts'
 
 /** What is missing, or there twice, is a token that belongs to nothing. */
-const token = z.string().catch('')
+const token = z.string().overwrite(normalizeTyped).catch('')
 
 /** What follows the question mark in our links. */
 export const Link = z.object({ token })
@@ -15,6 +15,7 @@ export const LinkWithInvite = z.object({
   token,
   invite: z
     .string()
+    .overwrite(normalizeTyped)
     .regex(/^lps_invite_[0-9A-Za-z]{65}$/)
     .optional()
     .catch(undefined),

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { LapseError } from 'lapse'
+import { emailAddress, LapseError } from 'lapse'
 import { z } from 'zod'
 import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
@@ -36,7 +36,7 @@ const organization = text(200)
 const granted = {
   ...triple,
   source,
-  email: z.email('Not a mail address').max(254).optional().describe('Who is told a quarter of an hour before its end.'),
+  email: emailAddress.optional().describe('Who is told a quarter of an hour before its end.'),
   reason: text(500).optional().describe('Why; stays with it.'),
   ...lifetime,
 }

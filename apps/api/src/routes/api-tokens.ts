@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { notCovered } from 'lapse'
+import { emailAddress, notCovered } from 'lapse'
 import { z } from 'zod'
 import { boundTo, ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example, optional } from '../http/described.ts'
@@ -32,7 +32,7 @@ const Create = z
     organization: text(200)
       .optional()
       .describe('The only one that it acts for, by its id or your own for it; all without.'),
-    email: text(254).meta({ format: 'email' }).optional().describe('Who is told 14, 3 and 1 days before it expires.'),
+    email: emailAddress.optional().describe('Who is told 14, 3 and 1 days before it expires.'),
     format: format
       .optional()
       .describe('`opaque` unless you say otherwise. A `jwt` can be read by others, and is still asked about here.'),

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import {
   type Accepted,
   canonicalAddress,
+  emailAddress,
   type Declined as LapseDeclined,
   LapseError,
   type Invite as LapseInvite,
@@ -25,7 +26,6 @@ import { organizationIdOf } from './organizations.ts'
 import { type App, answer, byId, operation, type PeopleContext } from './route.ts'
 import { Nothing, Reason, unlessUnknown } from './verbs.ts'
 
-const email = text(320).meta({ format: 'email' })
 const message = text(500).optional().describe('Stands in the mail.')
 const deliver = z
   .enum(delivers)
@@ -35,7 +35,7 @@ const deliver = z
 const Create = z
   .strictObject({
     organization: text(200).describe('Its id, or your own for it.'),
-    email,
+    email: emailAddress,
     role,
     invited_by: text(200)
       .optional()
@@ -49,7 +49,7 @@ const Create = z
   .meta(example({ organization: 'acme', email: 'grace@example.com', role: 'member', deliver: 'return' }))
 
 const Resend = z
-  .strictObject({ email: email.optional(), role: role.optional(), message, deliver })
+  .strictObject({ email: emailAddress.optional(), role: role.optional(), message, deliver })
   .optional()
   .meta({ ...example({ role: 'admin' }), ...optional })
 
@@ -58,7 +58,7 @@ const token = text(500).describe('From the link.')
 const Accept = z
   .strictObject({
     token,
-    email: email.optional().describe('From the host application: whose address you vouch for.'),
+    email: emailAddress.optional().describe('From the host application: whose address you vouch for.'),
     name: text(200).optional().describe('From the host application.'),
     reference: text(200).optional().describe('From the host application: your own id for them.'),
   })
@@ -70,7 +70,7 @@ const Declined = z.object({ status: z.literal('declined') }).meta({ description:
 
 const filters = {
   organization: text(200).optional().describe('Its id, or your own for it.'),
-  email: email.optional(),
+  email: emailAddress.optional(),
   status: z.enum(statuses).optional().describe('By the database clock, swept or not.'),
   live: flag.optional().describe('Only what may be accepted now, or only what may not.'),
   count: countedFlag,

@@ -1,12 +1,12 @@
+import { emailAddress } from 'lapse'
 import { z } from 'zod'
 import { openTo } from '../http/access.ts'
 import { example } from '../http/described.ts'
-import { text } from '../http/input.ts'
 import { problems } from '../http/problem.ts'
 import { createSendSignInLink } from '../http/sign-in-link.ts'
 import { type App, answer, operation, type PeopleContext } from './route.ts'
 
-const Ask = z.strictObject({ email: text(320).meta({ format: 'email' }) }).meta(example({ email: 'ada@example.com' }))
+const Ask = z.strictObject({ email: emailAddress }).meta(example({ email: 'ada@example.com' }))
 
 const Asked = z
   .object({ status: z.literal('accepted') })

@@ -1,4 +1,4 @@
-import { LapseError } from 'lapse'
+import { emailAddress, LapseError } from 'lapse'
 import { z } from 'zod'
 import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
@@ -15,7 +15,7 @@ import { Reason, Renewal } from './verbs.ts'
 
 const Start = z
   .strictObject({
-    email: z.email('Not a mail address').max(254).optional().describe('Who is told. Without it nobody is.'),
+    email: emailAddress.optional().describe('Who is told. Without it nobody is.'),
     product: text(200).optional(),
     plan: text(100).optional(),
     reference: text(200)

@@ -1,3 +1,4 @@
+import { emailAddress } from 'lapse'
 import { z } from 'zod'
 import { permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
@@ -10,14 +11,13 @@ import { User, userOut } from '../wire/user.ts'
 import { type App, answer, byName, type Context, operation } from './route.ts'
 import { Nothing } from './verbs.ts'
 
-const email = text(254).meta({ format: 'email' })
 const name = text(200)
 const reference = text(200)
 const verified = z.boolean().optional().describe('You vouch that they read what is sent to the address.')
 
 const Create = z
   .strictObject({
-    email,
+    email: emailAddress,
     name: name.optional(),
     reference: reference.optional().describe('Your own id for them: wherever their id is asked for, this does too.'),
     verified,
@@ -26,7 +26,7 @@ const Create = z
 
 const Update = z
   .strictObject({
-    email: email.optional().describe('Another address has yet to be verified, unless `verified` comes with it.'),
+    email: emailAddress.optional().describe('Another address has yet to be verified, unless `verified` comes with it.'),
     name: name.nullable().optional(),
     reference: reference.nullable().optional(),
     verified,
@@ -62,7 +62,7 @@ export const userRoutes = (app: App, { lapse, once }: Context): void => {
       schema: {
         ...operation('users', 'listUsers', 'List users', 'The newest first.'),
         querystring: z.strictObject({
-          email: email.optional().describe('However it is spelled.'),
+          email: emailAddress.optional().describe('However it is spelled.'),
           reference: reference.optional(),
           ...page,
         }),

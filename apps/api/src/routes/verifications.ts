@@ -1,4 +1,4 @@
-import { type By, canonicalAddress, LapseError, type Verbs } from 'lapse'
+import { type By, canonicalAddress, emailAddress, LapseError, type Verbs } from 'lapse'
 import { z } from 'zod'
 import { permit, requireScope } from '../http/access.ts'
 import { denied } from '../http/denied.ts'
@@ -11,12 +11,10 @@ import { delivers } from '../wire/invite.ts'
 import { changedVerificationOut, IssuedVerification, purpose, Verified, verifiedOut } from '../wire/verification.ts'
 import { type App, answer, operation, type PeopleContext } from './route.ts'
 
-const email = text(320).meta({ format: 'email' })
-
 const Request = z
   .strictObject({
     purpose,
-    email,
+    email: emailAddress,
     deliver: z
       .enum(delivers)
       .optional()
@@ -31,7 +29,7 @@ const Consume = z
   .strictObject({
     token: text(500).optional(),
     purpose: purpose.optional().describe('With `token`: what it has to be for.'),
-    email: email.optional(),
+    email: emailAddress.optional(),
     code: text(50).optional().describe('With `email`: as it was typed.'),
   })
   .meta(example({ token: 'lps_verification_…', purpose: 'reset-password' }))

@@ -1,4 +1,4 @@
-import { endpointEvents, endpointStatuses } from 'lapse'
+import { emailAddress, endpointEvents, endpointStatuses } from 'lapse'
 import { z } from 'zod'
 import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example, optional } from '../http/described.ts'
@@ -13,7 +13,6 @@ import { Nothing, Reason } from './verbs.ts'
 
 const url = text(2_000).describe('https; it is refused when it is not a public address.').meta({ format: 'uri' })
 const description = text(500)
-const contact = text(254).meta({ format: 'email' })
 const maxPerSecond = z.int().min(1).max(1_000)
 
 const subscription = {
@@ -39,7 +38,7 @@ const Create = z
       .optional()
       .describe("Told of this one's resources and no other's, by its id or your own for it; of everybody's without."),
     ...subscription,
-    contact: contact.optional().describe('Who is told by mail when it is disabled; the operator without.'),
+    contact: emailAddress.optional().describe('Who is told by mail when it is disabled; the operator without.'),
     max_per_second: maxPerSecond.optional().describe('At most so many attempts a second, over all workers.'),
   })
   .meta(example({ url: 'https://example.com/hooks/lapse', kinds: ['trial'], events: ['reminded', 'expired'] }))
@@ -49,7 +48,7 @@ const Update = z
     url: url.optional(),
     description: description.nullable().optional(),
     ...subscription,
-    contact: contact.nullable().optional(),
+    contact: emailAddress.nullable().optional(),
     max_per_second: maxPerSecond.nullable().optional(),
     reason,
   })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { emailAddress } from '../directory/address.ts'
 import { DefinitionError, type Duration, defineKind, optionMs } from '../kind.ts'
 
 const payload = z.strictObject({
@@ -9,7 +10,7 @@ const payload = z.strictObject({
   /** Why it was granted. */
   reason: z.string().max(500).optional(),
   /** Who is told before it ends. */
-  email: z.email().max(254).optional(),
+  email: emailAddress.optional(),
 })
 
 export type AccessGrantPayload = z.infer<typeof payload>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { emailAddress } from '../directory/address.ts'
 import { type Duration, defineKind, type LetterContext } from '../kind.ts'
 
 /** What a token may do: an area and an act, such as `trials:write` or a host's own `invoices:read`; `*` is everything. */
@@ -10,7 +11,7 @@ const payload = z.strictObject({
   name: z.string().max(200),
   scopes: z.array(z.string().max(100).regex(scopePattern)).min(1).max(50),
   /** Of whoever looks after it: they are told before it expires. */
-  email: z.string().optional(),
+  email: emailAddress.optional(),
   format: z.enum(tokenFormats),
   /** Asked for by name, so that nobody has a token for ten years by a slip. */
   longLived: z.boolean(),

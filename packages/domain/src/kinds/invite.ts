@@ -1,13 +1,14 @@
 import { z } from 'zod'
+import { emailAddress } from '../directory/address.ts'
 import { type Role, roles } from '../directory/role.ts'
 import { defineKind, type Resource } from '../kind.ts'
 
 const payload = z.strictObject({
-  email: z.string(),
+  email: emailAddress,
   role: z.enum(roles),
   /** The organization's name when it was sent. */
   organization: z.string(),
-  inviter: z.strictObject({ id: z.string(), name: z.string().nullable(), email: z.string() }).nullable(),
+  inviter: z.strictObject({ id: z.string(), name: z.string().nullable(), email: emailAddress }).nullable(),
   message: z.string().max(500).optional(),
   /** The invite that this one took the place of. */
   resendOf: z.string().optional(),

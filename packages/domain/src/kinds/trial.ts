@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { emailAddress } from '../directory/address.ts'
 import { defineKind, type Resource } from '../kind.ts'
 
 const payload = z.strictObject({
   /** Who is told. */
-  email: z.email().max(254).optional(),
+  email: emailAddress.optional(),
   product: z.string().min(1).max(200).optional(),
   plan: z.string().min(1).max(100).optional(),
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { emailAddress } from '../directory/address.ts'
 import {
   DefinitionError,
   type Duration,
@@ -27,7 +28,7 @@ export type VerificationOptions = { readonly [P in Purpose]?: Duration | undefin
 const payload = z.strictObject({
   purpose: z.enum(purposes),
   /** As it was given; the mail goes there. */
-  email: z.string(),
+  email: emailAddress,
   /** Whether we send it, or the host application does. */
   mail: z.boolean(),
   /** The host's own page, `{token}` in place of the token. */

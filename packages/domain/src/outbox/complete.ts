@@ -2,6 +2,7 @@ import type { Sql } from '../database.ts'
 import type { Channel } from '../kind.ts'
 import { eraseEnclosed } from '../store/enclosed.ts'
 import { empty, type Fragment, milliseconds, now, sql } from '../store/live.ts'
+import { suppressing } from '../suppressions.ts'
 import { storableStart } from '../text.ts'
 import { breakerOf, breakerThreshold, probeDelay, shareOf } from './lanes.ts'
 
@@ -23,7 +24,8 @@ export type AttemptOutcome = Answer &
     | { readonly status: 'sent' }
     /** `ours`: it failed before the receiver was asked. */
     | { readonly status: 'failed'; readonly error: string; readonly retryInMs: number; readonly ours?: boolean }
-    | { readonly status: 'dead'; readonly error: string; readonly ours?: boolean }
+    /** `bounced`: the address of a mail that does not exist, and gets no more mail. */
+    | { readonly status: 'dead'; readonly error: string; readonly ours?: boolean; readonly bounced?: string }
     /** Sent whole, and no answer came. Without `retryInMs` it is not repeated by itself. */
     | { readonly status: 'unknown'; readonly error: string; readonly retryInMs?: number | undefined }
     /** By the end of its process, or because its turn did not come: no try, and due again at once. */
@@ -81,7 +83,7 @@ export const completeDelivery = async (
       settled_at = CASE WHEN ${retryInMs}::float8 IS NULL THEN ${now} END
     WHERE id = ${id}::uuid AND status IN ('pending', 'failed') AND attempts = ${attempt}::int
     RETURNING resource_id, channel, target, status, lane, ${shareOf(sql`d`)} AS share
-  ), erased AS (${eraseEnclosed(sql`settled`)}), ${counted(outcome)} recovered AS (
+  ), erased AS (${eraseEnclosed(sql`settled`)}), ${counted(outcome)} ${suppressed(outcome)} recovered AS (
     UPDATE webhook_endpoint w SET failing_since = NULL FROM settled s
     WHERE s.status = 'sent' AND w.id = CASE s.channel WHEN 'webhook' THEN s.target::uuid END
       AND w.status = 'enabled' AND w.failing_since IS NOT NULL
@@ -89,6 +91,12 @@ export const completeDelivery = async (
   SELECT channel, target FROM settled`)
   return tried
 }
+
+/** An attempt that has lost its lease says nothing of its address either. */
+const suppressed = (outcome: AttemptOutcome): Fragment =>
+  outcome.status === 'dead' && outcome.bounced !== undefined
+    ? sql`suppressed AS (${suppressing(outcome.bounced, 'bounced', outcome.answer ?? outcome.error, sql`settled`)}),`
+    : empty
 
 const key = breakerOf(sql`s.channel`, sql`s.share`, sql`s.lane`)
 

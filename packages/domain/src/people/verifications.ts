@@ -12,6 +12,7 @@ import { noteSigned } from '../sealed.ts'
 import { newCode, newToken } from '../secret.ts'
 import type { ProvableRow } from '../store/read.ts'
 import { storableText } from '../text.ts'
+import { normalizeDigits } from '../typed.ts'
 import { actorOf } from './actor.ts'
 import { lockUser } from './lock.ts'
 import { prove } from './prove.ts'
@@ -172,7 +173,7 @@ export class Verifications {
       if ((await recentGuesses(work.tx, reference)) >= guessesAnHour)
         return this.#refuse(work, undefined, 'too-many-guesses', by)
       const row = await lockNewest(work.tx, reference)
-      const right = this.#ground.secrets.isCode(row?.id ?? '', code.replace(/[\s-]/g, ''), row?.verifier)
+      const right = this.#ground.secrets.isCode(row?.id ?? '', normalizeDigits(code), row?.verifier)
       if (row?.live && right) return this.#use(work, row, userId, by)
       const count = await countWrong(work.tx, row?.live ? row.id : null)
       // In any case: a statement more or less would tell whether there is a code at all.

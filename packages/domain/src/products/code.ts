@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { LapseError } from '../errors.ts'
+import { normalizeTyped } from '../typed.ts'
 
 /** Digits and letters that are taken for no other, and no vowels: they would make words. */
 const alphabet = '2346789BCDFGHJKMPQRTWXY'
@@ -18,10 +19,7 @@ const alike: Record<string, string> = { O: '0', I: '1', L: '1', U: 'V' }
  */
 export const foldCode = (typed: string): string | undefined => {
   if (typed.length > 100) return undefined
-  const bare = typed
-    .normalize('NFKC')
-    .toUpperCase()
-    .replace(/[\s\p{Pd}]/gu, '')
+  const bare = normalizeTyped(typed).toUpperCase().replaceAll('-', '')
   return /^[0-9A-Z]{4,32}$/.test(bare) ? bare.replace(/[OILU]/g, (letter) => alike[letter] ?? '') : undefined
 }
 

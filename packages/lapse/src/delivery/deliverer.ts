@@ -17,7 +17,7 @@ import type { Resolve } from '../outbound/resolve.ts'
 import { callSender } from './call.ts'
 import { emailSender } from './email.ts'
 import { handlerSender, termsOf } from './handler.ts'
-import { policyOf } from './policy.ts'
+import { forDays, policyOf } from './policy.ts'
 import { healthOf } from './receiver-health.ts'
 import { FailedError, isUnknownOutcome, isUnreachable, LeaseLostError, NoTurnError, type Sender } from './sender.ts'
 import { UnderWay } from './under-way.ts'
@@ -168,9 +168,16 @@ const outcomeOf = (
   { mailAnswerMs, unknownRetryMs }: { mailAnswerMs: number; unknownRetryMs: number },
 ): AttemptOutcome => {
   const error = wordsOf(cause)
-  const { answer = {}, notBeforeMs = 0, final = false } = cause instanceof FailedError ? cause : {}
+  const {
+    answer = {},
+    notBeforeMs = 0,
+    final,
+    noSuchAddress,
+    retryForDays,
+  }: Partial<FailedError> = cause instanceof FailedError ? cause : {}
   const receiver = healthOf(delivery.channel, cause)
-  const waitMs = final || cause instanceof GiveUp ? undefined : backoff(policy, delivery.tries)
+  const waitMs =
+    final || cause instanceof GiveUp ? undefined : backoff(retryForDays ? forDays(policy) : policy, delivery.tries)
   // Sent whole, and nothing has been answered.
   if (sentAt !== undefined && (isUnknownOutcome(cause) || saysNothing(cause))) {
     const unknown = { status: 'unknown', error, receiver } as const
@@ -182,7 +189,8 @@ const outcomeOf = (
   }
   // Not before it was sent does it say anything of the receiver.
   const ours = !(cause instanceof FailedError || cause instanceof CallError)
-  if (waitMs === undefined) return { status: 'dead', error, ours, receiver, ...answer }
+  if (waitMs === undefined)
+    return { status: 'dead', error, ours, receiver, ...answer, ...(noSuchAddress && { bounced: delivery.target }) }
   const least = cause instanceof TryAgain ? cause.inMs : notBeforeMs
   return { status: 'failed', error, retryInMs: Math.max(waitMs, least), ours, receiver, ...answer }
 }

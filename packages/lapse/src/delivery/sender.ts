@@ -24,18 +24,30 @@ export class FailedError extends Error {
   readonly notBeforeMs: number
   /** Whether there is no use in trying again. */
   readonly final: boolean
+  /** Of a mail: its address does not exist, so that no other mail can reach it. */
+  readonly noSuchAddress: boolean
+  /** People have to repair it: it is retried for days, if the usual retries end sooner. */
+  readonly retryForDays: boolean
   /** The answer says that the server as a whole takes nothing now. */
   readonly unreachable: boolean
 
   constructor(
     message: string,
     answer: Answer,
-    { notBeforeMs = 0, final = false, unreachable = false }: FailedOptions = {},
+    {
+      notBeforeMs = 0,
+      final = false,
+      noSuchAddress = false,
+      retryForDays = false,
+      unreachable = false,
+    }: FailedOptions = {},
   ) {
     super(message)
     this.answer = answer
     this.notBeforeMs = notBeforeMs
     this.final = final
+    this.noSuchAddress = noSuchAddress
+    this.retryForDays = retryForDays
     this.unreachable = unreachable
   }
 }
@@ -52,6 +64,8 @@ export class LeaseLostError extends Error {
 interface FailedOptions {
   notBeforeMs?: number | undefined
   final?: boolean
+  noSuchAddress?: boolean
+  retryForDays?: boolean
   unreachable?: boolean
 }
 

@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url'
 import { type Answer, GiveUp } from '@lapse/domain'
 import { createTransport, type Transporter } from 'nodemailer'
 import { ConfigError } from '../config.ts'
@@ -6,6 +7,7 @@ import { createResolver, type Resolve } from '../outbound/resolve.ts'
 import { connectBy } from './connect.ts'
 import { holdLastByte, type LastByte } from './last-byte.ts'
 import type { Rendered } from './letter.ts'
+import { judgeReply } from './smtp-reply.ts'
 
 export interface MailOptions {
   /** `smtp://user:password@host:port`, as nodemailer has it, or a transport of one's own. */
@@ -129,11 +131,13 @@ export const createMailer = ({
 
   return {
     send: async ({ to, id, subject, text, html, unsubscribe }, options = {}) => {
-      if (!address.test(to)) throw new GiveUp(`${JSON.stringify(to)} is not one e-mail address.`)
+      const recipient = asAscii(to)
+      if (!address.test(to) || recipient === undefined)
+        throw new GiveUp(`${JSON.stringify(to)} is not one e-mail address.`)
       const mail = {
         // As objects, so that nothing in an address or a name is taken for another address or a header.
         from: sender,
-        to: { name: '', address: to },
+        to: { name: '', address: recipient },
         subject,
         text,
         html,
@@ -149,7 +153,14 @@ export const createMailer = ({
 }
 
 /** One address, and nothing that could be read as a second one, as a name or as a header. */
-const address = /^[^\s\p{Cc}<>()[\]",:;@\\]{1,64}@[^\s\p{Cc}<>()[\]",:;@\\]{1,253}$/u
+const address = /^[^\s\p{Cc}\p{Cf}<>()[\]",:;@\\]{1,64}@[\p{L}\p{N}\p{M}.-]{1,253}$/u
+
+/** With its domain as DNS has it: a server needs no SMTPUTF8 for that. */
+const asAscii = (to: string): string | undefined => {
+  const at = to.lastIndexOf('@') + 1
+  const ascii = domainToASCII(to.slice(at))
+  return ascii === '' ? undefined : `${to.slice(0, at)}${ascii}`
+}
 
 /** @throws ConfigError */
 const senderOf = (from: string): { name: string; address: string } => {
@@ -185,7 +196,6 @@ interface Failure extends Error {
 /** The other side did not answer at all: not the connection, the greeting, the encryption, or a command. */
 const connectionCodes = new Set(['ECONNECTION', 'ETIMEDOUT', 'ESOCKET', 'EDNS', 'ETLS', 'EPROTOCOL', 'EPROXY'])
 
-/** A 5xx about the recipient or the message is final; one about our own login or address is not: someone will mend it. */
 const failureOf = (error: Failure, sent: boolean): Error => {
   const { responseCode, code = '', command } = error
   if (responseCode === undefined) {
@@ -197,9 +207,13 @@ const failureOf = (error: Failure, sent: boolean): Error => {
     if (isUnreachable(error) || !connectionCodes.has(code)) return error
     return new UnreachableError(`The mail server does not answer. ${error.message}`, { cause: error })
   }
-  const final = responseCode >= 500 && refusals.has(code) && command !== 'MAIL FROM'
-  const answer = { code: responseCode, answer: error.response }
-  return new FailedError(error.message, answer, { final, unreachable: responseCode === 421 || command === 'CONN' })
+  const { response = String(responseCode) } = error
+  return new FailedError(
+    error.message,
+    { code: responseCode, answer: error.response },
+    {
+      ...judgeReply({ code: responseCode, text: response, command }),
+      unreachable: responseCode === 421 || command === 'CONN',
+    },
+  )
 }
-
-const refusals = new Set(['EENVELOPE', 'EMESSAGE'])

@@ -3,6 +3,7 @@ const apiTokens = 'packages/domain/src/machines/api-tokens.ts'
 const tokenStore = 'packages/domain/src/machines/token-store.ts'
 const shareLinks = 'packages/domain/src/products/share-links.ts'
 const grantStore = 'packages/domain/src/grants/grant-store.ts'
+const linkTest = 'apps/api/test/share-links.test.ts'
 const keyTest = 'packages/domain/test/key-rotation.test.ts'
 const tokenTest = 'packages/domain/test/api-tokens.test.ts'
 const grantRaces = 'packages/domain/test/grants.race.test.ts'
@@ -32,6 +33,22 @@ export const machines = [
     find: 'await noteSigned(work.tx, this.#ground.secrets, { until: apiToken.expiresAt })',
     put: 'void noteSigned',
     test: [keyTest, 'says until when it is needed'],
+  },
+  {
+    name: 'password-of-a-link',
+    guard: 'A hundred wrong passwords of a link have everybody wait, wherever they come from',
+    file: 'apps/api/src/http/limits.ts',
+    find: 'await byLink.take(linkId)',
+    put: 'await byLink.take(linkId + Math.random())',
+    test: [linkTest, 'by a hundred clients'],
+  },
+  {
+    name: 'only-the-host-vouches',
+    guard: 'A bound token does not say who it is that tries',
+    file: 'apps/api/src/http/who.ts',
+    find: "(who.is === 'token' && who.apiToken.organizationId === null)",
+    put: "who.is === 'token'",
+    test: [linkTest, 'is a client like others'],
   },
   {
     name: 'api-token-verifier',

@@ -161,7 +161,7 @@ export const outbound = [
     file: 'packages/lapse/src/mail/smtp-reply.ts',
     find: 'if (detail !== undefined && repairable.test(detail)) return retry(true)',
     put: 'if (detail !== undefined && repairable.test(detail) && code < 500) return retry(true)',
-    test: ['packages/lapse/test/smtp-reply.unit.test.ts', 'decides at RCPT TO'],
+    test: ['packages/lapse/test/smtp-reply.unit.test.ts', 'whether a refusal is final'],
   },
   {
     name: 'no-such-address',

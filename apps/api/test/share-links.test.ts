@@ -235,6 +235,36 @@ describe('a wrong password', () => {
     expect((await unlock(token, { password })).status).toBe(200)
   })
 
+  it('by a hundred clients keeps all others waiting: no password is guessed by many addresses either', async () => {
+    const { token } = await shared({ password })
+    expect((await unlock(token, { password: 'wrong' })).status).toBe(403)
+    const keys = await redis.keys(`${prefix}:limits:password-link:*`)
+    for (const key of keys) await redis.set(key, 99, 'KEEPTTL')
+    expect((await unlock(token, { password: 'wrong' })).status).toBe(403)
+    const late = await unlock(token, { password })
+    expect([late.status, Number(late.headers.get('retry-after')) > 60]).toEqual([429, true])
+    for (const key of keys) await redis.del(key)
+  })
+
+  it('M3: a token that is bound to an organization is a client like others, whomever it names', async () => {
+    const { token } = await shared({ password })
+    const { id: organization } = (await call('POST', '/v1/organizations', { name: 'Guessers' })).body
+    const { body } = await call('POST', '/v1/api-tokens', {
+      name: 'guess',
+      scopes: ['share-links:write'],
+      organization,
+    })
+    const bound = { authorization: `Bearer ${body.token}` }
+    const named = await call('POST', '/v1/share-links/unlock', { token, password, client: 'ada' }, bound)
+    expect([named.status, named.body.field]).toEqual([422, 'client'])
+    const guess = (ip: Record<string, string>) =>
+      call('POST', '/v1/share-links/unlock', { token, password: 'wrong' }, { ...bound, ...ip })
+    const ip = from(freshIp())
+    expect((await guess(ip)).status).toBe(403)
+    await waitUntil((await redisTime()) + 30_000)
+    expect((await guess(ip)).status).toBe(429)
+  })
+
   it('through the host application has the client wait whom it names', async () => {
     const { token } = await shared({ password })
     const tried = async (client: string, typed: string) =>

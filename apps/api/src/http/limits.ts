@@ -18,6 +18,7 @@ const rates = {
   'mail-target': { points: 5, seconds: hour },
   'sign-in-requester': { points: 5, seconds: hour },
   'sign-in-target': { points: 20, seconds: hour },
+  'password-link': { points: 100, seconds: quarter },
   login: { points: 30, seconds: quarter },
   token: { points: 30, seconds: quarter },
 } satisfies Record<string, Rate>
@@ -71,8 +72,8 @@ export interface Limits {
    */
   signIn(target: string, requester: string): Promise<Attempt | undefined>
   /**
-   * Takes one try at a link's password; whoever fails waits ever longer for the next, and nobody else does. `client` is an
-   * address, or what the host application calls them.
+   * Takes one try at a link's password; whoever fails waits ever longer for the next, and nobody else does, until a hundred have
+   * failed within 15 minutes. `client` is an address, or what the host application calls them.
    *
    * @throws HttpError `too_many` when it is too soon
    */
@@ -134,6 +135,7 @@ export const createLimits = (
   const mails = { address: limit('mail-address'), organization: limit('mail-organization') }
   const mailsTo = limit('mail-target')
   const signIns = { requester: limit('sign-in-requester'), target: limit('sign-in-target') }
+  const byLink = limit('password-link')
   const passwords = createDelays(redis, `${prefix}:limits:password`, uncounted)
 
   const uses = new Map<string, ReturnType<typeof limitOf>>()
@@ -177,12 +179,21 @@ export const createLimits = (
         .then((giveBack) => ({ giveBack }), unlessTooMany),
     password: async (linkId, client) => {
       const who = isIP(client) ? clientOf(client) : client
-      try {
-        return { giveBack: await passwords(hashedFor('password')(`${linkId}\0${who}`)) }
-      } catch (error) {
+      const giveBack = await passwords(hashedFor('password')(`${linkId}\0${who}`)).catch((error) => {
         if (!(error instanceof Delayed)) throw error
         onRefused('password')
         throw tooMany(error.ms, 'password')
+      })
+      // After the client: who has to wait takes nothing from all others.
+      const giveBackToLink = await byLink.take(linkId).catch((error) => {
+        giveBack()
+        throw error
+      })
+      return {
+        giveBack: () => {
+          giveBack()
+          giveBackToLink()
+        },
       }
     },
     login: failures('login'),

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { type ErrorCode, LapseError, normalizeTyped } from 'lapse'
 import type { Metrics } from '../metrics.ts'
 import type { Limits } from './limits.ts'
-import { isHost } from './who.ts'
+import { vouches } from './who.ts'
 
 /** Denials take at least so long, which is longer than any of them does: a row that is found costs a little more than none. */
 export const denialFloorMs = 25
@@ -35,7 +35,7 @@ export const createRedeem =
   ({ redemption: limit }: Limits, metrics: Metrics) =>
   async <T extends Redeemed>(request: FastifyRequest, { kind, selector }: Redemption, act: () => Promise<T>) => {
     const floor = sleep(denialFloorMs)
-    const attempt = isHost(request) ? undefined : await limit.attempt(request.ip, selector)
+    const attempt = vouches(request) ? undefined : await limit.attempt(request.ip, selector)
     const redeemed = await act().catch((error) => {
       attempt?.giveBack()
       const outcome = error instanceof LapseError && undone[error.code]

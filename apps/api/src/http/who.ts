@@ -87,6 +87,10 @@ export const isOwnPage = ({ headers, host }: FastifyRequest): boolean => {
 /** The host application asks: it vouches for its users. */
 export const isHost = ({ who }: FastifyRequest): boolean => who.is === 'root' || who.is === 'token'
 
+/** Only the root token, and tokens for all organizations, say who it is that tries: a tenant is a client like others. */
+export const vouches = ({ who }: FastifyRequest): boolean =>
+  who.is === 'root' || (who.is === 'token' && who.apiToken.organizationId === null)
+
 /** Who is signed in. @throws LapseError `signed_out` */
 export const signedIn = ({ who }: FastifyRequest) => {
   if (who.is === 'user') return who

@@ -8,7 +8,7 @@ import { forHost, lifetime, lifetimeOf, text, uses } from '../http/input.ts'
 import { createOpen } from '../http/opening.ts'
 import { problems } from '../http/problem.ts'
 import { counted as countedFlag, flag, id, nextCursor, page, paged, pageOf, tally, tallyOut } from '../http/query.ts'
-import { byOf, isHost, ownerOf } from '../http/who.ts'
+import { byOf, ownerOf, vouches } from '../http/who.ts'
 import { statuses } from '../wire/resource.ts'
 import {
   ChangedShareLink,
@@ -185,8 +185,8 @@ export const shareLinkRoutes = (app: App, { lapse, once, redeem, limits, publicU
     },
     async (request, reply) => {
       const { token, password, client } = request.body
-      if (client !== undefined && !isHost(request)) throw forHost('client')
-      const opening = { token, password, client: isHost(request) ? (client ?? 'the host application') : request.ip }
+      if (client !== undefined && !vouches(request)) throw forHost('client')
+      const opening = { token, password, client: vouches(request) ? (client ?? 'the host application') : request.ip }
       const opened = await open(request, opening, (linkId) =>
         once(
           request,

@@ -196,6 +196,22 @@ export const outbound = [
     test: ['packages/lapse/test/mailer.test.ts', 'for an address goes there'],
   },
   {
+    name: 'readable-lines',
+    guard: 'A text of others in a mail is one line that shows what it is',
+    file: 'packages/domain/src/line.ts',
+    find: '!misleading.test(text) && ',
+    put: '',
+    test: ['apps/api/test/mail-text.test.ts'],
+  },
+  {
+    name: 'readable-mails',
+    guard: 'What a mail holds is cleaned once more where it is written',
+    file: 'packages/domain/src/line.ts',
+    find: "    .replace(allTurning, '')\n",
+    put: '',
+    test: ['packages/lapse/test/mailer.test.ts', 'in its lines is only text'],
+  },
+  {
     name: 'private-addresses',
     guard: 'Only public addresses are called, and those of the list',
     file: 'packages/domain/src/outbound/addresses.ts',

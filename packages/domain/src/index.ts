@@ -77,6 +77,7 @@ export {
 } from './ledger.ts'
 export type { Status, Step, Terms, Timer } from './lifecycle.ts'
 export * as lifecycle from './lifecycle.ts'
+export { asLine, flowingText, singleLine } from './line.ts'
 export {
   type ApiToken,
   type ApiTokenInput,

@@ -43,6 +43,7 @@ const hostile = [
   'Ada, Grace <grace@example.com>; "Bob" (comment) @example.com:',
   '=?utf-8?q?Bcc:=20everyone=40example.com?=',
   'Überraschung — 驚き 🎉 \u202egpj',
+  '\u061cx\u200e\u200f\u202a\u202b\u202c\u202d\u2066\u2067\u2068\u2069',
   'a'.repeat(2_000),
 ]
 
@@ -52,7 +53,11 @@ describe('what others chose', () => {
     expect(arrived.to).toEqual(['ada@example.com'])
     expect(headerNames(head).filter((name) => name && !expected.includes(name))).toEqual([])
     expect([read.bcc, read.cc]).toEqual([undefined, undefined])
-    const words = (text: string) => text.replace(/[\s\p{Cc}]+/gu, ' ').trim()
+    const words = (text: string) =>
+      text
+        .replace(/[\s\p{Cc}]+/gu, ' ')
+        .replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '')
+        .trim()
     if (!subject.startsWith('=?')) expect(words(`It ends: ${subject}`)).toContain(read.subject?.replace(/…$/, ''))
     expect(Math.max(...head.split('\r\n').map((line) => line.length))).toBeLessThan(998)
   })
@@ -61,8 +66,11 @@ describe('what others chose', () => {
     const { arrived, read, head } = await sent({ lines: [line] })
     expect(arrived.to).toEqual(['ada@example.com'])
     expect(headerNames(head).filter((name) => name && !expected.includes(name))).toEqual([])
-    expect(read.text).toContain(line.slice(0, 1))
+    expect(read.text).toContain(line.replace('\u061c', '').slice(0, 1))
     expect(read.html).not.toContain('<grace@example.com>')
+    for (const shown of [read.text ?? '', read.html ?? ''])
+      expect(shown).not.toMatch(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|(?!\s)\p{Cc}/u)
+    expect(read.text?.trim()).not.toMatch(/[\r\n]/)
   })
 
   it.each([

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { emailAddress, LapseError } from 'lapse'
+import { emailAddress, LapseError, singleLine } from 'lapse'
 import { z } from 'zod'
 import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
@@ -37,7 +37,7 @@ const granted = {
   ...triple,
   source,
   email: emailAddress.optional().describe('Who is told a quarter of an hour before its end.'),
-  reason: text(500).optional().describe('Why; stays with it.'),
+  reason: singleLine(500).optional().describe('Why; stays with it.'),
   ...lifetime,
 }
 const ours = { resource: 'document:42', relation: 'viewer', subject: 'user:7' }

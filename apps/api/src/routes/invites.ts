@@ -3,6 +3,7 @@ import {
   type Accepted,
   canonicalAddress,
   emailAddress,
+  flowingText,
   type Declined as LapseDeclined,
   LapseError,
   type Invite as LapseInvite,
@@ -26,7 +27,7 @@ import { organizationIdOf } from './organizations.ts'
 import { type App, answer, byId, operation, type PeopleContext } from './route.ts'
 import { Nothing, Reason, unlessUnknown } from './verbs.ts'
 
-const message = text(500).optional().describe('Stands in the mail.')
+const message = flowingText(500).optional().describe('Stands in the mail.')
 const deliver = z
   .enum(delivers)
   .optional()

@@ -1,4 +1,4 @@
-import { emailAddress, LapseError } from 'lapse'
+import { emailAddress, LapseError, singleLine } from 'lapse'
 import { z } from 'zod'
 import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example } from '../http/described.ts'
@@ -16,8 +16,8 @@ import { Reason, Renewal } from './verbs.ts'
 const Start = z
   .strictObject({
     email: emailAddress.optional().describe('Who is told. Without it nobody is.'),
-    product: text(200).optional(),
-    plan: text(100).optional(),
+    product: singleLine(200).optional(),
+    plan: singleLine(100).optional(),
     reference: text(200)
       .optional()
       .describe('Your own key: at most one live trial of an organization, or of none, has it.'),

@@ -1,4 +1,4 @@
-import { emailAddress, endpointEvents, endpointStatuses } from 'lapse'
+import { emailAddress, endpointEvents, endpointStatuses, singleLine } from 'lapse'
 import { z } from 'zod'
 import { ownOrganization, ownOrganizationId, permit } from '../http/access.ts'
 import { example, optional } from '../http/described.ts'
@@ -12,7 +12,7 @@ import { type App, answer, byId, type Context, operation } from './route.ts'
 import { Nothing, Reason } from './verbs.ts'
 
 const url = text(2_000).describe('https; it is refused when it is not a public address.').meta({ format: 'uri' })
-const description = text(500)
+const description = singleLine(500)
 const maxPerSecond = z.int().min(1).max(1_000)
 
 const subscription = {

@@ -41,20 +41,6 @@ export const where = (conditions: readonly (Fragment | false)[]): Fragment => {
   return all.length > 0 ? sql`WHERE ${join(all, ' AND ')}` : empty
 }
 
-/** A text that people read in one line: 1 to `longest` characters. @throws LapseError `invalid`, naming the field */
-export const lineOf = (field: string, text: string, longest: number): string => {
-  const line = storableText(field, text.trim()) ?? ''
-  if (line === '' || line.length > longest)
-    throw new LapseError('invalid', { field, detail: `1 to ${longest} characters.` })
-  // They would be shown as something else than they are, in mails and on pages.
-  if (
-    /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(line) ||
-    !/[\p{L}\p{N}\p{S}\p{P}]/u.test(line.replace(/[\u115f\u1160\u3164\uffa0]/g, ''))
-  )
-    throw new LapseError('invalid', { field, detail: 'One line that can be read, without control characters.' })
-  return line
-}
-
 /** The host application's own id, as it is. @throws LapseError `invalid` */
 export const referenceOf = (reference: string | null | undefined): string | null => {
   const text = storableText('reference', reference ?? undefined)

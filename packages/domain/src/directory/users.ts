@@ -3,12 +3,13 @@ import { isRefusal, type Sql } from '../database.ts'
 import { LapseError } from '../errors.ts'
 import type { Ground, Work } from '../ground.ts'
 import { type By, manual } from '../input.ts'
+import { lineOf } from '../line.ts'
 import type { Page } from '../resources.ts'
 import { empty, type Fragment, now, sql } from '../store/live.ts'
 import { type Address, canonicalAddress } from './address.ts'
 import { type Membership, membershipFields } from './membership-store.ts'
 import { removeMember } from './memberships.ts'
-import { isAnId, json, lineOf, logged, named, referenceOf, where } from './shared.ts'
+import { isAnId, json, logged, named, referenceOf, where } from './shared.ts'
 
 export interface User extends Address {
   readonly id: string

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { emailAddress } from '../directory/address.ts'
 import { DefinitionError, type Duration, defineKind, optionMs } from '../kind.ts'
+import { singleLine } from '../line.ts'
 
 const payload = z.strictObject({
   /** What the subject is to the resource, such as `viewer`. */
@@ -8,7 +9,7 @@ const payload = z.strictObject({
   /** Where it comes from, such as a ticket: grants of different sources stand side by side. */
   source: z.string().optional(),
   /** Why it was granted. */
-  reason: z.string().max(500).optional(),
+  reason: singleLine(500).optional(),
   /** Who is told before it ends. */
   email: emailAddress.optional(),
 })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { emailAddress } from '../directory/address.ts'
 import { type Role, roles } from '../directory/role.ts'
 import { defineKind, type Resource } from '../kind.ts'
+import { flowingText } from '../line.ts'
 
 const payload = z.strictObject({
   email: emailAddress,
@@ -9,7 +10,7 @@ const payload = z.strictObject({
   /** The organization's name when it was sent. */
   organization: z.string(),
   inviter: z.strictObject({ id: z.string(), name: z.string().nullable(), email: emailAddress }).nullable(),
-  message: z.string().max(500).optional(),
+  message: flowingText(500).optional(),
   /** The invite that this one took the place of. */
   resendOf: z.string().optional(),
   /** Whether we send its mails, or the host application does. */
@@ -34,7 +35,7 @@ export const invite = defineKind({
       subject: `${invites(resource)} to join ${resource.payload.organization}`,
       lines: [
         `${invites(resource)} to join ${resource.payload.organization} as ${withArticle(resource.payload.role)}.`,
-        ...(resource.payload.message ? [`“${resource.payload.message.replace(/\s+/g, ' ').trim()}”`] : []),
+        ...(resource.payload.message ? [`“${resource.payload.message}”`] : []),
         `The invitation is for ${resource.payload.email} and good for ${remaining}, until ${until}.`,
         'If you did not expect it, there is nothing to do: it expires by itself.',
       ],

@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import { defineKind } from '../kind.ts'
+import { flowingText } from '../line.ts'
 
 const payload = z.strictObject({
   /** As it is shown; compared as `products/code.ts` folds it. */
   code: z.string(),
-  description: z.string().max(500).optional(),
+  description: flowingText(500).optional(),
   /** What it gives; the host application knows what that means. */
   benefit: z.record(z.string(), z.unknown()).optional(),
 })

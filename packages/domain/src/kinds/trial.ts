@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { emailAddress } from '../directory/address.ts'
 import { defineKind, type Resource } from '../kind.ts'
+import { singleLine } from '../line.ts'
 
 const payload = z.strictObject({
   /** Who is told. */
   email: emailAddress.optional(),
-  product: z.string().min(1).max(200).optional(),
-  plan: z.string().min(1).max(100).optional(),
+  product: singleLine(200).optional(),
+  plan: singleLine(100).optional(),
 })
 
 export type TrialPayload = z.infer<typeof payload>

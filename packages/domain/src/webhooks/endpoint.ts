@@ -1,9 +1,9 @@
 import { canonicalAddress } from '../directory/address.ts'
 import { LapseError } from '../errors.ts'
 import { eventTypes } from '../kind.ts'
+import { lineOf } from '../line.ts'
 import { checkHeaders } from '../outbound/headers.ts'
 import type { Registry } from '../registry.ts'
-import { storableText } from '../text.ts'
 
 export const endpointStatuses = ['enabled', 'disabled'] as const
 export type EndpointStatus = (typeof endpointStatuses)[number]
@@ -119,7 +119,7 @@ export const maxPerSecondOf = (rate: number | null | undefined): number | null =
 
 /** @throws LapseError `invalid` */
 export const descriptionOf = (description: string | null | undefined): string | null =>
-  storableText('description', description ?? undefined)
+  typeof description === 'string' ? lineOf('description', description, 500) : null
 
 /** Where it is, without what an address may hold that is nobody else's business. */
 export const originOf = ({ url }: { url: string }): string => new URL(url).origin

@@ -1,4 +1,5 @@
 import type { Happening, Letter, LetterContext, Resource, Template } from '@lapse/domain'
+import { asLine } from '@lapse/domain'
 import { inFull, inWords } from './words.ts'
 
 export interface Rendered {
@@ -21,11 +22,17 @@ export const render = (
 
 /** As text and as HTML. @throws TypeError for what is no letter */
 export const asLetter = (letter: Letter, unsubscribe?: string): Rendered => {
-  const subject = typeof letter?.subject === 'string' ? oneLine(letter.subject) : ''
+  const subject = typeof letter?.subject === 'string' ? asLine(letter.subject, longestSubject) : ''
   if (subject === '') throw new TypeError('it gave no subject')
   if (!Array.isArray(letter.lines) && !(letter.text && letter.html))
     throw new TypeError('it gave neither lines nor both of text and html')
-  return { subject, text: letter.text ?? asText(letter, unsubscribe), html: letter.html ?? asHtml(letter, unsubscribe) }
+  const { action } = letter
+  const clean = {
+    subject,
+    lines: (letter.lines ?? []).map((line) => asLine(String(line), longestLine)),
+    ...(action && { action: { label: asLine(action.label, longestSubject), url: asLine(action.url, longestLine) } }),
+  }
+  return { subject, text: letter.text ?? asText(clean, unsubscribe), html: letter.html ?? asHtml(clean, unsubscribe) }
 }
 
 /** While it is active that is its end; in grace, the end of grace. */
@@ -34,10 +41,9 @@ const until = (resource: Resource): Date => (resource.status === 'active' ? reso
 const remainingMs = (resource: Resource): number => until(resource).getTime() - resource.seenAt.getTime()
 
 /** Nothing in it may end the header, or be taken for a part of another; and no mail server takes a line without end. */
-const oneLine = (text: string): string => {
-  const line = [...text.replace(/[\s\p{Cc}]+/gu, ' ').trim()]
-  return line.length > 250 ? `${line.slice(0, 249).join('')}…` : line.join('')
-}
+const longestSubject = 250
+/** A paragraph. Whatever others wrote stands in it as one line, as on every page. */
+const longestLine = 5_000
 
 const asText = ({ lines = [], action }: Letter, unsubscribe?: string): string =>
   [

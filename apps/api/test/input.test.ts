@@ -60,7 +60,7 @@ const refused: [string, unknown, string | undefined, RegExp][] = [
     'payload.nam',
     /Known here: name|no such/i,
   ],
-  ['a wrong field of the kind', { kind: 'trial', payload: { email: 'x' } }, 'payload.email', /email/],
+  ['a wrong field of the kind', { kind: 'trial', payload: { email: 'x' } }, 'payload.email', /e-mail/],
   [
     'a NUL deep in the payload',
     { kind: 'ticket', expires_in: 5, payload: { a: [{ b: '\0' }] } },

@@ -32,7 +32,7 @@ describe('access grants with a worker', () => {
         const { changes } = await accessGrants.watch({ cursor })
         return changes.length === 4 && changes
       },
-      { what: 'four changes' },
+      { timeout: 60_000, what: 'four changes' },
     )
     expect(told.map(({ type, grant }) => [type, grant.source])).toEqual([
       ['granted', 'ticket-1'],

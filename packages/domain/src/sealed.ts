@@ -1,4 +1,4 @@
-import type { Sql } from './database.ts'
+import { isUnavailable, type Sql } from './database.ts'
 import { type Secrets, sealPrefixLength } from './secret.ts'
 import { type Fragment, now, sql } from './store/live.ts'
 
@@ -119,7 +119,11 @@ export interface ResealOptions {
 
 /** Reasons not to start: what stands in the database could not be opened, and would fail when its time comes. */
 export const missingKeys = async (db: Sql, secrets: Secrets): Promise<string[]> => {
-  const uses = await keyUses(db, secrets)
+  // A table that is locked for long, as by a migration, is no reason not to start.
+  const uses = await keyUses(db, secrets).catch((error) => {
+    if (isUnavailable(error)) return []
+    throw error
+  })
   const missing = [...new Set(uses.flatMap(({ place, what, until }) => (place === undefined && !until ? [what] : [])))]
   if (missing.length === 0) return []
   return [
